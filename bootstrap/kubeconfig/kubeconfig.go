@@ -38,10 +38,15 @@ func Path(explicit string) string {
 	return clientcmd.RecommendedHomeFile
 }
 
+// Choice says when a merged context becomes the current one.
+type Choice struct {
+	Switch        bool // always
+	SwitchIfUnset bool // when no current context is set
+}
+
 // Merge puts the context called name (with the cluster and user of the same name) of the kubeconfig in text into
-// the file at path, and reports whether the file changed. It becomes the current context when switchTo is true or
-// no current context is set.
-func Merge(ctx context.Context, path, name string, text []byte, switchTo bool) (bool, error) {
+// the file at path, and reports whether the file changed.
+func Merge(ctx context.Context, path, name string, text []byte, choice Choice) (bool, error) {
 	added, err := clientcmd.Load(text)
 	if err != nil {
 		return false, fmt.Errorf("reading the cluster's kubeconfig: %w", err)
@@ -57,7 +62,7 @@ func Merge(ctx context.Context, path, name string, text []byte, switchTo bool) (
 			entry.Namespace = existing.Namespace // the user's choice, made since
 		}
 		config.Contexts[name] = entry
-		if switchTo || config.CurrentContext == "" {
+		if choice.Switch || (choice.SwitchIfUnset && config.CurrentContext == "") {
 			config.CurrentContext = name
 		}
 	})

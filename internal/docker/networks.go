@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
@@ -87,4 +88,18 @@ func (e *Engine) RemoveVolume(ctx context.Context, name string) error {
 		return fmt.Errorf("removing volume %s: %w", name, err)
 	}
 	return nil
+}
+
+// NetworkLabelValues returns the values that a label has on the engine's networks, sorted, each once.
+func (e *Engine) NetworkLabelValues(ctx context.Context, key string) ([]string, error) {
+	found, err := e.api.NetworkList(ctx, network.ListOptions{Filters: filters.NewArgs(filters.Arg("label", key))})
+	if err != nil {
+		return nil, fmt.Errorf("listing networks: %w", err)
+	}
+	var values []string
+	for _, candidate := range found {
+		values = append(values, candidate.Labels[key])
+	}
+	slices.Sort(values)
+	return slices.Compact(values), nil
 }

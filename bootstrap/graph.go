@@ -1,0 +1,93 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"slipway.dev/slipway/internal/ui"
+)
+
+// step is one thing that `up` makes so. Its run does nothing when it already is, and says whether it did something.
+type step struct {
+	id    string   // stable, for programs and for needs
+	title string   // for people
+	needs []string // the steps that must be done before
+	run   func(ctx context.Context, task ui.Task) (outcome, error)
+}
+
+// outcome is what a step did.
+type outcome struct {
+	changed bool   // false: it was already so
+	detail  string // what is there now, in a few words
+}
+
+// runSteps runs each step as soon as the steps it needs are done, and reports whether any of them changed
+// something. After a failure no further step starts, the running ones are cancelled, and the first error is returned
+// with the step's title.
+func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(map[string]chan struct{}, len(steps))
+	for _, s := range steps {
+		done[s.id] = make(chan struct{})
+	}
+	for _, s := range steps {
+		for _, need := range s.needs {
+			if done[need] == nil {
+				return false, fmt.Errorf("step %q needs %q, which is not among the steps", s.id, need)
+			}
+		}
+	}
+	var wait sync.WaitGroup
+	var mutex sync.Mutex
+	changed := false
+	for _, s := range steps {
+		wait.Go(func() {
+			for _, need := range s.needs {
+				select {
+				case <-done[need]:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			task := progress.Start(s.id, s.title)
+			result, err := s.run(ctx, task)
+			if err != nil {
+				// The cause is set once: a step that fails because another one did changes nothing.
+				cancel(&StepError{Step: s.title, Err: err})
+				task.Fail(err)
+				return
+			}
+			if result.changed {
+				task.Done(result.detail)
+				mutex.Lock()
+				changed = true
+				mutex.Unlock()
+			} else {
+				task.Skip(result.detail)
+			}
+			close(done[s.id])
+		})
+	}
+	wait.Wait()
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		return changed, cause
+	}
+	return changed, ctx.Err()
+}
+
+// StepError is the error of a step of `up`.
+type StepError struct {
+	Step string // its title
+	Err  error
+}
+
+func (e *StepError) Error() string { return e.Step + ": " + e.Err.Error() }
+
+// Unwrap returns what went wrong in the step.
+func (e *StepError) Unwrap() error { return e.Err }

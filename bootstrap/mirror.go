@@ -1,0 +1,201 @@
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
+
+	"slipway.dev/slipway/internal/docker"
+	"slipway.dev/slipway/internal/ui"
+	"slipway.dev/slipway/profiles"
+)
+
+// mirrorPrefix keeps upstream's images apart from the apps', so that none can shadow one.
+const mirrorPrefix = "mirror/"
+
+// mirroredHosts are the registries whose images are looked for in the environment's own first, and the address of
+// each.
+var mirroredHosts = map[string]string{
+	"docker.io":       "https://registry-1.docker.io",
+	"quay.io":         "https://quay.io",
+	"ghcr.io":         "https://ghcr.io",
+	"registry.k8s.io": "https://registry.k8s.io",
+}
+
+// pushImages puts slipwayd's image and those of the profile's components into the registry, as far as they are
+// missing there.
+func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	pushed := make(chan string, 16)
+	group.Go(func() error {
+		ref, err := name.NewDigest(fmt.Sprintf("localhost:%d/%s@%s", u.registryPort, slipwaydRepository, u.imageDigest))
+		if err != nil {
+			return err
+		}
+		if _, err := remote.Head(ref, remote.WithContext(ctx)); err == nil {
+			return nil
+		}
+		tag := ref.Context().Tag(u.imageDigest.Hex[:12])
+		if err := remote.Write(tag, u.image, remote.WithContext(ctx)); err != nil {
+			return fmt.Errorf("pushing slipwayd's image: %w", err)
+		}
+		pushed <- "slipwayd"
+		return nil
+	})
+	var wanted []string
+	if u.profile.Has(profiles.CertManager) {
+		wanted = certManagerImages()
+	}
+	group.Go(func() error {
+		for _, ref := range wanted {
+			did, err := u.mirror(ctx, task, ref)
+			if err != nil {
+				return err
+			}
+			if did {
+				pushed <- ref
+			}
+		}
+		return nil
+	})
+	err := group.Wait()
+	close(pushed)
+	count := len(pushed)
+	if err != nil {
+		return outcome{}, err
+	}
+	if count == 0 {
+		return outcome{detail: "all there"}, nil
+	}
+	return outcome{changed: true, detail: fmt.Sprintf("%d pushed", count)}, nil
+}
+
+// mirror puts one upstream image into the registry's mirror, from the engine, from --images, or from its own
+// registry.
+func (u *up) mirror(ctx context.Context, task ui.Task, ref string) (bool, error) {
+	target, err := name.ParseReference(fmt.Sprintf("localhost:%d/%s%s", u.registryPort, mirrorPrefix, ref))
+	if err != nil {
+		return false, fmt.Errorf("naming the mirror of %s: %w", ref, err)
+	}
+	if _, err := remote.Head(target, remote.WithContext(ctx)); err == nil {
+		return false, nil
+	}
+	task.Update("pushing %s", ref)
+	image, release, err := u.findImage(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	defer release()
+	if err := remote.Write(target, image, remote.WithContext(ctx), remote.WithJobs(4)); err != nil {
+		return false, fmt.Errorf("pushing %s to the registry: %w", ref, err)
+	}
+	return true, nil
+}
+
+// findImage returns an upstream image, from wherever it is nearest; release frees what it needed.
+func (u *up) findImage(ctx context.Context, ref string) (image v1.Image, release func(), err error) {
+	nothing := func() {}
+	if _, err := u.engine.ImageID(ctx, ref); err == nil {
+		return u.saved(ctx, ref)
+	} else if !errors.Is(err, docker.ErrNotFound) {
+		return nil, nothing, err
+	}
+	dir, err := u.layoutDir()
+	if err != nil {
+		return nil, nothing, err
+	}
+	if dir != "" {
+		if image, err := fromLayout(dir, ref); err != nil || image != nil {
+			return image, nothing, err
+		}
+	}
+	source, err := name.ParseReference(ref)
+	if err != nil {
+		return nil, nothing, fmt.Errorf("reading the image name %s: %w", ref, err)
+	}
+	image, err = remote.Image(source, remote.WithContext(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: embeddedArchitecture}))
+	if err != nil {
+		return nil, nothing, missingImage(ref, err)
+	}
+	return image, nothing, nil
+}
+
+// saved reads an image out of the engine, through a file: its layers are read several times, in any order.
+func (u *up) saved(ctx context.Context, ref string) (v1.Image, func(), error) {
+	nothing := func() {}
+	stream, err := u.engine.Save(ctx, ref)
+	if err != nil {
+		return nil, nothing, err
+	}
+	defer stream.Close()
+	file, err := os.CreateTemp("", "slipway-image-*.tar")
+	if err != nil {
+		return nil, nothing, fmt.Errorf("making a file for %s: %w", ref, err)
+	}
+	release := func() { _ = os.Remove(file.Name()) }
+	_, err = io.Copy(file, stream)
+	if err = errors.Join(err, file.Close()); err != nil {
+		release()
+		return nil, nothing, fmt.Errorf("reading %s out of the engine: %w", ref, err)
+	}
+	image, err := tarball.ImageFromPath(file.Name(), nil)
+	if err == nil {
+		image, err = uncompressed(image)
+	}
+	if err != nil {
+		release()
+		return nil, nothing, fmt.Errorf("reading %s out of the engine: %w", ref, err)
+	}
+	return image, release, nil
+}
+
+// uncompressed returns the image with its layers as plain tar archives. Over loopback, compressing and inflating
+// takes far longer than copying: gzip does some 80 MB/s here, a copy with its digest more than ten times that.
+func uncompressed(image v1.Image) (v1.Image, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	file, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	bare := file.DeepCopy()
+	bare.RootFS.DiffIDs, bare.History = nil, nil
+	plain, err := mutate.ConfigFile(mutate.MediaType(empty.Image, types.OCIManifestSchema1), bare)
+	if err != nil {
+		return nil, err
+	}
+	plain = mutate.ConfigMediaType(plain, types.OCIConfigJSON)
+	additions := make([]mutate.Addendum, 0, len(layers))
+	for _, layer := range layers {
+		additions = append(additions, mutate.Addendum{Layer: plainLayer{layer}, MediaType: types.OCIUncompressedLayer})
+	}
+	return mutate.Append(plain, additions...)
+}
+
+// plainLayer is a layer that is sent as it is inside.
+type plainLayer struct{ v1.Layer }
+
+func (l plainLayer) Digest() (v1.Hash, error)            { return l.DiffID() }
+func (l plainLayer) Compressed() (io.ReadCloser, error)  { return l.Uncompressed() }
+func (l plainLayer) MediaType() (types.MediaType, error) { return types.OCIUncompressedLayer, nil }
+func (l plainLayer) Size() (int64, error) {
+	content, err := l.Uncompressed()
+	if err != nil {
+		return 0, err
+	}
+	defer content.Close()
+	return io.Copy(io.Discard, content)
+}

@@ -1,0 +1,155 @@
+package bootstrap
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/kubernetes"
+
+	"slipway.dev/slipway/bootstrap/kubeconfig"
+	"slipway.dev/slipway/internal/docker"
+	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/hint"
+	"slipway.dev/slipway/internal/kube"
+	"slipway.dev/slipway/internal/ui"
+)
+
+// registryPortFile in the node tells a later `up` which port the images' names have, when the registry's container is
+// gone and the API server may be down.
+const registryPortFile = "/kind/slipway-registry-port"
+
+// reachLimit is how long the API server of a node that was just started may take to answer.
+const reachLimit = 3 * time.Minute
+
+// reachCluster connects to the cluster and waits until its API server answers.
+func (u *up) reachCluster(ctx context.Context, task ui.Task) error {
+	node, err := u.engine.Container(ctx, u.Name.Node())
+	if err != nil {
+		return err
+	}
+	u.node = node
+	ctx, cancel := context.WithTimeout(ctx, reachLimit)
+	defer cancel()
+	say := func(saw string) { task.Update("waiting for the API server: %s", saw) }
+	err = kube.Wait(ctx, "the API server", say, func(ctx context.Context) (bool, string, error) {
+		if u.kubeconfig == nil {
+			text, err := u.cluster.Kubeconfig()
+			if err != nil {
+				return false, "", err
+			}
+			u.kubeconfig = text
+		}
+		return u.ping(ctx)
+	})
+	if err != nil && ctx.Err() != nil {
+		logs, _ := u.engine.Logs(context.WithoutCancel(ctx), u.Name.Node(), 5)
+		return hint.Withf(fmt.Errorf("%w\nthe node's last lines:\n%s", err, logs), "`slipway diagnose --name %s` collects the node's logs; `slipway down --name %s` and `slipway up` make the cluster anew", u.Name, u.Name)
+	}
+	return err
+}
+
+func (u *up) ping(ctx context.Context) (bool, string, error) {
+	config, err := kube.ConfigFrom(u.kubeconfig)
+	if err != nil {
+		return false, "", kube.Stop(err)
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return false, "", kube.Stop(err)
+	}
+	// /readyz also says that the API server has caught up with etcd, so that what is read next is there.
+	if _, err := client.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(5 * time.Second).DoRaw(ctx); err != nil {
+		return false, "", err
+	}
+	u.client, err = kube.NewClient(config)
+	return err == nil, "", err
+}
+
+// mergeKubeconfig adds the context to the user's kubeconfig.
+func (u *up) mergeKubeconfig(ctx context.Context, _ ui.Task) (outcome, error) {
+	path := kubeconfig.Path(u.Kubeconfig)
+	current := kubeconfig.Current(path)
+	switchTo := u.SwitchContextSet && u.SwitchContext
+	if u.SwitchContextSet && !u.SwitchContext && current == "" {
+		u.notes.add("no current context is set: use --context " + u.Name.Context() + " with kubectl")
+	}
+	changed, err := kubeconfig.Merge(ctx, path, u.Name.Context(), u.kubeconfig, kubeconfig.Choice{
+		Switch: switchTo, SwitchIfUnset: !u.SwitchContextSet,
+	})
+	if err != nil {
+		return outcome{}, err
+	}
+	u.contextIsCurrent = kubeconfig.Current(path) == u.Name.Context()
+	return outcome{changed: changed, detail: "in " + path}, nil
+}
+
+// configureNode tells the node's containerd under which names the registry is to be found. The files are read at
+// every pull, so nothing is restarted.
+func (u *up) configureNode(ctx context.Context, _ ui.Task) (outcome, error) {
+	files := u.nodeFiles()
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		have, err := u.engine.ReadFile(ctx, u.Name.Node(), path)
+		if err != nil && !errors.Is(err, docker.ErrNotFound) {
+			return outcome{}, err
+		}
+		if err == nil && bytes.Equal(have, files[path]) {
+			delete(files, path)
+		}
+	}
+	if len(files) == 0 {
+		return outcome{detail: "as they should be"}, nil
+	}
+	return outcome{changed: true, detail: fmt.Sprintf("localhost:%d and %d mirrors", u.registryPort, len(mirroredHosts))},
+		u.engine.WriteFiles(ctx, u.Name.Node(), files)
+}
+
+func (u *up) nodeFiles() map[string][]byte {
+	address := "http://" + u.Name.RegistryInCluster()
+	files := map[string][]byte{
+		registryPortFile: fmt.Appendf(nil, "%d\n", u.registryPort),
+		fmt.Sprintf("/etc/containerd/certs.d/localhost:%d/hosts.toml", u.registryPort): fmt.Appendf(nil,
+			"# Written by slipway: on this node, localhost is the node.\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", address),
+		fmt.Sprintf("/etc/containerd/certs.d/%s/hosts.toml", u.Name.RegistryInCluster()): fmt.Appendf(nil,
+			"# Written by slipway: the name that pods use.\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", address),
+	}
+	for host, server := range mirroredHosts {
+		files["/etc/containerd/certs.d/"+host+"/hosts.toml"] = fmt.Appendf(nil,
+			"# Written by slipway: its registry first, then the real one.\nserver = %q\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n  override_path = true\n",
+			server, address+"/v2/"+mirrorPrefix+host)
+	}
+	return files
+}
+
+// hostingConfigMap is what KEP-1755 asks for, by which other tools find the registry.
+func (u *up) hostingConfigMap() *unstructured.Unstructured {
+	hosting := fmt.Sprintf("host: %q\nhostFromContainerRuntime: %q\nhostFromClusterNetwork: %q\nhelp: %q\n",
+		fmt.Sprintf("localhost:%d", u.registryPort), u.Name.RegistryInCluster(), u.Name.RegistryInCluster(),
+		"Push to the host's name from your machine, and use the same name in manifests. It is made and removed by slipway: see `slipway status`.")
+	return configMap("kube-public", "local-registry-hosting", map[string]any{"localRegistryHosting.v1": hosting})
+}
+
+// environmentConfigMap tells `status`, `dev` and people what this environment is.
+func (u *up) environmentConfigMap() *unstructured.Unstructured {
+	return configMap(environment.Namespace, EnvironmentConfigMap, map[string]any{
+		"name": string(u.Name), "profile": u.profile.Name, "registry": fmt.Sprintf("localhost:%d", u.registryPort),
+		"registryEvents": fmt.Sprint(u.RegistryEvents), "ingressHTTP": fmt.Sprint(u.ingressPort), "ingressHTTPS": fmt.Sprint(u.ingressTLSPort),
+	})
+}
+
+// EnvironmentConfigMap is the ConfigMap in slipway's namespace that describes the environment; its keys are name,
+// profile, registry, registryEvents, ingressHTTP and ingressHTTPS.
+const EnvironmentConfigMap = "slipway-environment"
+
+func configMap(namespace, name string, data map[string]any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap",
+		"metadata": map[string]any{"namespace": namespace, "name": name},
+		"data":     data,
+	}}
+}

@@ -1,0 +1,6 @@
+package slipwayd
+
+import "embed"
+
+//go:embed slipwayd-linux-arm64*
+var files embed.FS
