@@ -122,7 +122,7 @@ func (u *up) keepIngressPorts(node *docker.Container) error {
 // ensureNodeImage finds the node image in the engine, in --images, or pulls it. A cluster that is there needs none.
 func (u *up) ensureNodeImage(ctx context.Context, task ui.Task) (outcome, error) {
 	if u.NodeImage == "" {
-		u.NodeImage = cluster.NodeImage()
+		u.NodeImage = cluster.NodeImage
 	}
 	switch state, _, err := u.cluster.Inspect(ctx); {
 	case err != nil:

@@ -14,7 +14,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"sigs.k8s.io/kind/pkg/apis/config/defaults"
 	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
 	"sigs.k8s.io/kind/pkg/cluster"
 
@@ -23,17 +22,10 @@ import (
 	"slipway.dev/slipway/internal/hint"
 )
 
-// NodeImage is the node image that this version of kind was released for, with the tag only: an image that was
-// built where none can be pulled has another digest than the published one.
-func NodeImage() string {
-	image := defaults.Image
-	for i := range image {
-		if image[i] == '@' {
-			return image[:i]
-		}
-	}
-	return image
-}
+// NodeImage is the node image that is used when none is named. kind's own default is a newer Kubernetes; this one is
+// what scripts/images builds where nothing can be pulled, so that both ways lead to the same cluster. By tag, not by
+// digest: a built image has another digest than the published one.
+const NodeImage = "kindest/node:v1.36.3"
 
 // NodePorts of the apps' ingress inside the cluster: the host's ports are mapped to them when the node is made,
 // and the ingress Service asks for exactly them.
