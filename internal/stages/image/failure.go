@@ -1,0 +1,104 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+)
+
+// failure is why an image is not resolved: a condition's reason and its message. The message holds nothing
+// that differs between two attempts with the same outcome (ports, request ids), since the status is written
+// whenever it changes.
+type failure struct {
+	reason  string
+	message string
+	final   bool
+}
+
+func invalidReference(image string, err error) *failure {
+	return &failure{
+		reason:  v1alpha1.ReasonInvalidReference,
+		message: fmt.Sprintf("spec.image %q is not the name of an image: %v. Write it like localhost:5000/apps/demo, with :tag or @sha256:... behind it if you like.", image, err),
+	}
+}
+
+// explain turns what a registry (or the way to it) answered into a failure. missing are the pull secrets that
+// were named and do not exist.
+func explain(t target, missing []string, err error) *failure {
+	registry := t.named.Context().RegistryStr()
+	answer, answered := errors.AsType[*transport.Error](err)
+	if !answered {
+		return &failure{
+			reason:  v1alpha1.ReasonUnreachable,
+			message: fmt.Sprintf("Registry %s cannot be reached: %s. It is tried again by itself.", asked(registry, t), cause(err)),
+		}
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound:
+		return &failure{
+			reason:  v1alpha1.ReasonNotFound,
+			message: fmt.Sprintf("Registry %s has no tag %q of %s. Push it, or correct spec.image.", registry, t.named.Identifier(), t.written),
+		}
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return unauthorized(t, missing)
+	case http.StatusTooManyRequests:
+		return &failure{
+			reason:  v1alpha1.ReasonRateLimited,
+			message: fmt.Sprintf("Registry %s answers that it is asked too often. It is tried again by itself; credentials in a pull secret may raise the limit.", registry),
+		}
+	default:
+		return &failure{
+			reason:  v1alpha1.ReasonUnreachable,
+			message: fmt.Sprintf("Registry %s answers %d %s. It is tried again by itself.", asked(registry, t), answer.StatusCode, http.StatusText(answer.StatusCode)),
+		}
+	}
+}
+
+func unauthorized(t target, missing []string) *failure {
+	message := fmt.Sprintf("Registry %s refuses to show %s: it does not exist, or is private. "+
+		"For a private one, name a secret of type kubernetes.io/dockerconfigjson with credentials for it in spec.imagePullSecrets.",
+		t.named.Context().RegistryStr(), t.written)
+	if len(missing) > 0 {
+		message += fmt.Sprintf(" These pull secrets do not exist in the namespace: %q.", missing)
+	}
+	return &failure{reason: v1alpha1.ReasonUnauthorized, message: message}
+}
+
+// asked names the registry, and the one that was asked in its place.
+func asked(registry string, t target) string {
+	if t.registry() == registry {
+		return registry
+	}
+	return fmt.Sprintf("%s (asked as %s)", registry, t.registry())
+}
+
+// cause is the innermost part of a network error that means something to a person, and the same every time.
+func cause(err error) string {
+	if dns, ok := errors.AsType[*net.DNSError](err); ok {
+		if dns.IsNotFound {
+			return fmt.Sprintf("there is no host %s", dns.Name)
+		}
+		return fmt.Sprintf("looking up %s failed", dns.Name)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Sprintf("it did not answer in %v", resolveTimeout)
+	}
+	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return certificate.Err.Error()
+	}
+	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return unknown.Error()
+	}
+	if operation, ok := errors.AsType[*net.OpError](err); ok {
+		return operation.Err.Error()
+	}
+	return err.Error()
+}
