@@ -25,6 +25,9 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # sha256: the hash of standard input (macOS has another program for it).
 sha256() { if has sha256sum; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
 
+# bounded SECONDS COMMAND...: the command, ended after that time where the machine can do that (macOS cannot).
+bounded() { if has timeout; then timeout "$@"; else "${@:2}"; fi; }
+
 # debian_root: true where packages can be installed.
 debian_root() { [ -f /etc/debian_version ] && [ "$(id -u)" -eq 0 ] && has apt-get; }
 

@@ -1,0 +1,3 @@
+module slipway.dev/slipway/scripts/images/node/pause
+
+go 1.26
