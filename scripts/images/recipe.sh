@@ -40,7 +40,8 @@ recipe_of() {
   esac
 }
 
-hash_of() { { echo "$OS_ARCH $1"; cat "${@:2}"; } | sha256 | cut -c 1-16; }
+# Lines that are only a shell comment do not count.
+hash_of() { { echo "$OS_ARCH $1"; cat "${@:2}" | sed '/^ *#/d'; } | sha256 | cut -c 1-16; }
 
 # folder_of RECIPE: where a recipe works. Folders of the same recipe with another hash are out of date.
 folder_of() { echo "$CACHE/$1-$(recipe_of "$1")"; }

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2153 # the names in capitals are recipe.sh's
 # Sourced by build.sh: the node image, from Go modules and Debian packages alone. Single node; no volume provisioner
 # (claims stay Pending), no network policies, ctr but no crictl.
 
