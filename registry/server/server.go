@@ -60,7 +60,8 @@ func New(ctx context.Context, options Options) (*Server, error) {
 	if !options.NoEvents {
 		server.hub = events.NewHub()
 	}
-	app, err := newApp(ctx, options.Root)
+	// The app ends with Close, not with ctx: requests in flight are to finish when ctx has ended.
+	app, err := newApp(context.WithoutCancel(ctx), options.Root)
 	if err != nil {
 		return nil, fmt.Errorf("opening the registry in %s: %w", options.Root, err)
 	}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/ingress"
+	"slipway.dev/slipway/internal/stages/image"
+	"slipway.dev/slipway/internal/version"
+)
+
+const (
+	leaseName = "slipway-controller"
+	// A leader that is told to end gives the lease back, and the next one looks every retryPeriod. The others
+	// matter only after a crash: they are how long nobody reconciles.
+	leaseDuration = 10 * time.Second
+	renewDeadline = 7 * time.Second
+	retryPeriod   = 2 * time.Second
+	// endGrace bounds what a terminated pod still does; a rollout waits for it.
+	endGrace = 2 * time.Second
+)
+
+type controllerOptions struct {
+	registryAliases map[string]string
+	registryEvents  string
+	pollInterval    time.Duration
+	healthAddr      string
+	metricsAddr     string
+	ingressAddr     string
+	ingressTLSAddr  string
+	leaderElect     bool
+	namespace       string
+	maxConcurrent   int
+	logLevel        string
+}
+
+func newControllerCommand(run func(context.Context, *cobra.Command, controllerOptions) error) *cobra.Command {
+	var options controllerOptions
+	command := &cobra.Command{
+		Use:   "controller",
+		Short: "Run the controllers and the ingress proxy",
+		Args:  cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			return run(command.Context(), command, options)
+		},
+	}
+	flags := command.Flags()
+	flags.StringToStringVar(&options.registryAliases, "registry-alias", nil, "HOST=CLUSTERHOST: ask the registry CLUSTERHOST, over plain http, for images of HOST (repeatable)")
+	flags.StringVar(&options.registryEvents, "registry-events", "", "URL of the registry's stream of push events (empty: poll)")
+	flags.DurationVar(&options.pollInterval, "poll-interval", image.DefaultPollInterval, "how often registries without such a stream are asked")
+	flags.StringVar(&options.healthAddr, "health-addr", ":8081", "where /healthz and /readyz are served (empty: off)")
+	flags.StringVar(&options.metricsAddr, "metrics-addr", ":8082", "where /metrics is served (empty: off)")
+	flags.StringVar(&options.ingressAddr, "ingress-addr", ":8080", "where the apps are served over http (empty: off)")
+	flags.StringVar(&options.ingressTLSAddr, "ingress-tls-addr", ":8443", "where the apps are served over https (empty: off)")
+	flags.BoolVar(&options.leaderElect, "leader-elect", true, "let only one replica reconcile")
+	flags.StringVar(&options.namespace, "namespace", defaultNamespace(), "the namespace of the lease; the environment variable POD_NAMESPACE sets the default")
+	flags.IntVar(&options.maxConcurrent, "max-concurrent", 0, "how many objects of a kind are reconciled at the same time (0: the kind's own default)")
+	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
+	return command
+}
+
+func defaultNamespace() string {
+	if namespace := os.Getenv("POD_NAMESPACE"); namespace != "" {
+		return namespace
+	}
+	return environment.Namespace
+}
+
+func runController(ctx context.Context, command *cobra.Command, options controllerOptions) error {
+	logger, err := newLogger(command.ErrOrStderr(), options.logLevel)
+	if err != nil {
+		return err
+	}
+	captureKubernetesLogs(logger)
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("finding the cluster: %w", err)
+	}
+	mgr, err := newManager(config, options)
+	if err != nil {
+		return err
+	}
+	if err := setup(mgr, options, logger); err != nil {
+		return err
+	}
+	logger.Info("controller is starting", "version", version.Version(), "registryAliases", options.registryAliases, "registryEvents", options.registryEvents)
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running the controllers: %w", err)
+	}
+	logger.Info("controller has ended")
+	return nil
+}
+
+func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, error) {
+	// The API server has priority and fairness of its own; throttling on top only adds waiting.
+	config.QPS = -1
+	config.UserAgent = "slipwayd/" + version.Version()
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, slipwayv1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("registering kinds: %w", err)
+		}
+	}
+	lease, renew, retry, grace := leaseDuration, renewDeadline, retryPeriod, endGrace
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		HealthProbeBindAddress:        orOff(options.healthAddr),
+		Metrics:                       metricsserver.Options{BindAddress: orOff(options.metricsAddr)},
+		LeaderElection:                options.leaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       options.namespace,
+		LeaderElectionReleaseOnCancel: true, // safe: main returns as soon as the manager has ended
+		LeaseDuration:                 &lease,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
+		GracefulShutdownTimeout:       &grace,
+		// Nobody here reads managedFields, and they are half of many objects.
+		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		// Read one by one when needed: a cache would hold every secret of the cluster in memory.
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ServiceAccount{}}}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the controller manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// orOff is controller-runtime's way to write that an address is not served.
+func orOff(address string) string {
+	if address == "" {
+		return "0"
+	}
+	return address
+}
+
+// setup adds everything that the pod runs.
+func setup(mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
+	if err := image.Setup(mgr, image.Options{
+		Aliases:       options.registryAliases,
+		EventsURL:     options.registryEvents,
+		PollInterval:  options.pollInterval,
+		Logger:        logger,
+		MaxConcurrent: options.maxConcurrent,
+	}); err != nil {
+		return fmt.Errorf("setting up the image stage: %w", err)
+	}
+	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
+		return fmt.Errorf("setting up the ingress proxy: %w", err)
+	}
+	return setupProbes(mgr)
+}
+
+// setupProbes makes /healthz say that the process lives and /readyz that its caches are filled. Ready does not
+// wait for the lease: in a rollout the old pod gives it up only after the new one is ready.
+func setupProbes(mgr ctrl.Manager) error {
+	filled := make(chan struct{})
+	if err := mgr.Add(everyReplica(func(ctx context.Context) error {
+		close(filled) // the manager starts this after its caches
+		<-ctx.Done()
+		return nil
+	})); err != nil {
+		return fmt.Errorf("setting up the probes: %w", err)
+	}
+	ready := func(*http.Request) error {
+		select {
+		case <-filled:
+			return nil
+		default:
+			return errors.New("the caches are still being filled")
+		}
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return fmt.Errorf("setting up the probes: %w", err)
+	}
+	if err := mgr.AddReadyzCheck("caches", ready); err != nil {
+		return fmt.Errorf("setting up the probes: %w", err)
+	}
+	return nil
+}
+
+// everyReplica is a part of the manager that does not wait for the lease.
+type everyReplica func(context.Context) error
+
+var _ manager.LeaderElectionRunnable = everyReplica(nil)
+
+// Start runs until ctx ends.
+func (f everyReplica) Start(ctx context.Context) error { return f(ctx) }
+
+// NeedLeaderElection is false.
+func (everyReplica) NeedLeaderElection() bool { return false }
