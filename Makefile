@@ -95,7 +95,7 @@ generate: ## make the generated files again
 
 .PHONY: bench
 bench: images build ## measure, and write docs/benchmarks.md; ONLY=NAME for one figure
-	SLIPWAY_BIN=$(CURDIR)/bin/slipway $(host) $(GO) run -buildvcs=false ./internal/bench $(if $(ONLY),-only $(ONLY))
+	SLIPWAY_BIN=$(CURDIR)/bin/slipway scripts/bench.sh $(ONLY)
 
 .PHONY: clean
 clean: ## remove what the build made (caches and images stay)

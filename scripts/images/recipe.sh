@@ -86,9 +86,9 @@ stage() {
   set -m
   ("$@") >"$log" 2>&1 </dev/null 9>&- &
   STAGE_GROUP=$!
-  set +m
   heartbeat "$what" "$log" "$began" 9>&- &
   STAGE_TICKER=$!
+  set +m
   wait "$STAGE_GROUP" || code=$?
   STAGE_GROUP=
   stop_stage
@@ -100,11 +100,7 @@ stage() {
 
 heartbeat() {
   local lines
-  # The sleep is this shell's only child; it must not outlive it and hold the output open.
-  trap 'kill "$!" 2>/dev/null; exit' TERM
-  while :; do
-    sleep 20 >/dev/null 2>&1 &
-    wait "$!"
+  while sleep 20; do
     lines=$(wc -l <"$2")
     say "$(elapsed) $1: $((SECONDS - $3)) s, $lines lines; last: $(tail -n 1 "$2" | cut -c 1-90)"
   done
@@ -115,7 +111,7 @@ elapsed() { printf '%02d:%02d' $((SECONDS / 60)) $((SECONDS % 60)); }
 # stop_stage: for the trap of a script, too.
 stop_stage() {
   [ -z "$STAGE_GROUP" ] || kill -- "-$STAGE_GROUP" 2>/dev/null || true
-  [ -z "$STAGE_TICKER" ] || kill "$STAGE_TICKER" 2>/dev/null || true
+  [ -z "$STAGE_TICKER" ] || kill -- "-$STAGE_TICKER" 2>/dev/null || true
   [ -z "$STAGE_TICKER" ] || wait "$STAGE_TICKER" 2>/dev/null || true
   STAGE_GROUP=
   STAGE_TICKER=
