@@ -2,7 +2,6 @@ package bootstrap
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -27,8 +26,8 @@ type outcome struct {
 // something. After a failure no further step starts, the running ones are cancelled, and the first error is returned
 // with the step's title.
 func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	done := make(map[string]chan struct{}, len(steps))
 	for _, s := range steps {
 		done[s.id] = make(chan struct{})
@@ -43,6 +42,7 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 	var wait sync.WaitGroup
 	var mutex sync.Mutex
 	changed := false
+	var first error // of the step that failed first: the others fail because it did
 	for _, s := range steps {
 		wait.Go(func() {
 			for _, need := range s.needs {
@@ -58,8 +58,12 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 			task := progress.Start(s.id, s.title)
 			result, err := s.run(ctx, task)
 			if err != nil {
-				// The cause is set once: a step that fails because another one did changes nothing.
-				cancel(&StepError{Step: s.title, Err: err})
+				mutex.Lock()
+				if first == nil {
+					first = &StepError{Step: s.title, Err: err}
+				}
+				mutex.Unlock()
+				cancel()
 				task.Fail(err)
 				return
 			}
@@ -75,8 +79,8 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 		})
 	}
 	wait.Wait()
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		return changed, cause
+	if first != nil {
+		return changed, first
 	}
 	return changed, ctx.Err()
 }

@@ -4,9 +4,9 @@ import "testing"
 
 func TestStepName(t *testing.T) {
 	for line, want := range map[string]string{
-		" • Preparing nodes 📦  ...\n":            "preparing nodes",
-		" • Starting control-plane 🕹️  ...\n":    "starting control-plane",
-		" ✓ Preparing nodes 📦\n":                  "",
+		" • Preparing nodes 📦  ...\n":              "preparing nodes",
+		" • Starting control-plane 🕹️  ...\n":      "starting control-plane",
+		" ✓ Preparing nodes 📦\n":                   "",
 		"Creating cluster \"slipway\" ...\n":       "",
 		" • Ensuring node image (x/y:v1) 🖼  ...\n": "ensuring node image (x/y:v1)",
 	} {
