@@ -1,0 +1,112 @@
+// Package app is slipway's command line: one file per verb, each of which reads its flags, makes one call into the
+// package that does the work, and shows the result. It is, with cmd/slipwayd, the only importer of cobra. What a
+// verb does is in packages bootstrap, dev and profiles.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"slipway.dev/slipway/bootstrap"
+	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/hint"
+	"slipway.dev/slipway/internal/ui"
+)
+
+// The exit codes.
+const (
+	ExitFine        = 0
+	ExitFailed      = 1   // it failed, or something is not ready
+	ExitUsage       = 2   // wrong usage: an unknown command or flag, or a bad value
+	ExitInterrupted = 130 // Ctrl-C or SIGTERM
+)
+
+// Deps is what the verbs need. The functions are fields, so that `--help` costs nothing and a test can put others in.
+type Deps struct {
+	Streams *ui.Streams
+	Up      func(context.Context, bootstrap.UpOptions) (*bootstrap.Summary, error)
+	Down    func(context.Context, bootstrap.DownOptions) (*bootstrap.Removal, error)
+	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
+	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
+	List    func(context.Context) ([]environment.Name, error)
+}
+
+// NewDeps returns the real ones.
+func NewDeps(streams *ui.Streams) *Deps {
+	return &Deps{
+		Streams: streams,
+		Up:      bootstrap.Up, Down: bootstrap.Down, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+	}
+}
+
+// Run runs the command line and returns its exit code. ctx ends when the user interrupts.
+func Run(ctx context.Context, streams *ui.Streams, args []string) int {
+	return RunWith(ctx, NewDeps(streams), args)
+}
+
+// RunWith is Run with other dependencies.
+func RunWith(ctx context.Context, d *Deps, args []string) int {
+	root := NewCmdRoot(d)
+	root.SetArgs(args)
+	return exitCode(ctx, d.Streams, root.ExecuteContext(ctx))
+}
+
+// exitCode prints an error, once, and says what the process ends with.
+func exitCode(ctx context.Context, streams *ui.Streams, err error) int {
+	var usage *usageError
+	switch {
+	case err == nil:
+		return ExitFine
+	case errors.As(err, &usage):
+		ui.PrintError(streams, hint.Withf(err, "`%s --help` describes the command", usage.command))
+		return ExitUsage
+	case ctx.Err() != nil:
+		ui.PrintInterrupted(streams, err)
+		return ExitInterrupted
+	case errors.Is(err, errNotReady):
+		return ExitFailed // the command's output has said what
+	}
+	ui.PrintError(streams, err)
+	if failed := (*loggedError)(nil); errors.As(err, &failed) {
+		ui.PrintNote(streams, "Log:", failed.path)
+	}
+	return ExitFailed
+}
+
+// errNotReady makes a command end with ExitFailed without a message.
+var errNotReady = errors.New("something is not ready")
+
+// usageError is a mistake in how the command line was called.
+type usageError struct {
+	command string // such as "slipway up"
+	err     error
+}
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usage(cmd *cobra.Command, err error) error {
+	return &usageError{command: cmd.CommandPath(), err: err}
+}
+
+// noArguments refuses all arguments.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return usage(cmd, fmt.Errorf("`%s` takes no arguments, but got %q", cmd.CommandPath(), strings.Join(args, " ")))
+}
+
+// atMostOne allows one argument; what says what it is.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return usage(cmd, fmt.Errorf("`%s` takes one %s, but got %q", cmd.CommandPath(), what, strings.Join(args, " ")))
+	}
+}
