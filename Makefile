@@ -34,12 +34,14 @@ help: ## list the targets
 .PHONY: build
 build: layer ## build bin/slipway, with slipwayd inside, for GOOS and GOARCH
 	@mkdir -p bin
-	GOOS=$(GOOS) GOARCH=$(GOARCH) $(go_build) -o bin/slipway$(exe) ./cmd/slipway
+	@echo "building bin/slipway$(exe) for $(GOOS)/$(GOARCH)"
+	@GOOS=$(GOOS) GOARCH=$(GOARCH) $(go_build) -o bin/slipway$(exe) ./cmd/slipway
 
 .PHONY: layer
 layer: upstream ## build slipwayd for linux and pack it as the layer that slipway embeds
 	@mkdir -p out
-	GOOS=linux GOARCH=$(GOARCH) $(go_build) -o out/slipwayd-linux-$(GOARCH) ./cmd/slipwayd
+	@echo "building slipwayd for linux/$(GOARCH)"
+	@GOOS=linux GOARCH=$(GOARCH) $(go_build) -o out/slipwayd-linux-$(GOARCH) ./cmd/slipwayd
 	@$(host) $(GO) run -buildvcs=false ./scripts/layer -name slipwayd -stamp out/slipwayd-linux-$(GOARCH).stamp out/slipwayd-linux-$(GOARCH) $(layer)
 
 .PHONY: upstream
@@ -49,8 +51,9 @@ upstream: ## fetch what slipway embeds of other projects (embedded/upstream)
 .PHONY: cross
 cross: ## build out/slipway-OS-ARCH for every platform
 	@for platform in $(platforms); do \
-	  os=$${platform%/*} arch=$${platform#*/}; echo "$$platform"; \
+	  os=$${platform%/*} arch=$${platform#*/}; \
 	  $(MAKE) --no-print-directory layer GOARCH=$$arch; \
+	  echo "building slipway for $$platform"; \
 	  GOOS=$$os GOARCH=$$arch $(go_build) -o out/slipway-$$os-$$arch$$([ $$os != windows ] || echo .exe) ./cmd/slipway; \
 	done
 

@@ -18,7 +18,7 @@ unset GOOS GOARCH
 
 packages=()
 for package; do
-  if [ -n "$(go list "$package" 2>/dev/null)" ]; then packages+=("$package"); else say "$package has no package: skipped"; fi
+  if [ -d "${package%/...}" ]; then packages+=("$package"); else say "$package does not exist: skipped"; fi
 done
 [ ${#packages[@]} -gt 0 ] || fail "none of the packages exists: $*"
 
