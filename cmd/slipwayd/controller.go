@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
 	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/ingress"
@@ -99,7 +100,7 @@ func runController(ctx context.Context, command *cobra.Command, options controll
 	if err != nil {
 		return err
 	}
-	if err := setup(mgr, options, logger); err != nil {
+	if err := setup(ctx, mgr, options, logger); err != nil {
 		return err
 	}
 	logger.Info("controller is starting", "version", version.Version(), "registryAliases", options.registryAliases, "registryEvents", options.registryEvents)
@@ -115,7 +116,7 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 	config.QPS = -1
 	config.UserAgent = "slipwayd/" + version.Version()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, slipwayv1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cartov1alpha1.AddToScheme, slipwayv1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("registering kinds: %w", err)
 		}
@@ -153,8 +154,8 @@ func orOff(address string) string {
 }
 
 // setup adds everything that the pod runs.
-func setup(mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
-	if err := image.Setup(mgr, image.Options{
+func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
+	if err := image.Setup(ctx, mgr, image.Options{
 		Aliases:       options.registryAliases,
 		EventsURL:     options.registryEvents,
 		PollInterval:  options.pollInterval,

@@ -61,6 +61,14 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err := setupRoutes(mgr, routes, options); err != nil {
 		return fmt.Errorf("setting up the ingress routes: %w", err)
 	}
+	if err := mgr.AddReadyzCheck("ingress", func(*http.Request) error {
+		if routes.Load() == nil {
+			return errors.New("the routes to the apps are not known yet")
+		}
+		return nil
+	}); err != nil {
+		return fmt.Errorf("setting up the ingress probe: %w", err)
+	}
 	if err := setupStatus(mgr, options.Class); err != nil {
 		return fmt.Errorf("setting up the ingress status: %w", err)
 	}
@@ -84,6 +92,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 // setupRoutes rebuilds the whole table on any change: it is small, and so it can never be half right.
 func setupRoutes(mgr ctrl.Manager, routes *atomic.Pointer[Table], options Options) error {
 	everyReplica := false
+	// There is always a first event: every cluster has the Service "kubernetes".
 	table := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request {
 		return []reconcile.Request{{}}
 	})

@@ -86,9 +86,6 @@ func (p page) text() string {
 		}
 		fmt.Fprintln(&out)
 	}
-	if len(p.Links) == 0 && p.Status < 500 {
-		fmt.Fprintln(&out, "\nThere are no apps yet.")
-	}
 	return out.String()
 }
 

@@ -90,7 +90,11 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func listing(w http.ResponseWriter, r *http.Request, table *Table) {
 	host := hostname(r.Host)
 	if host == "localhost" || net.ParseIP(host) != nil {
-		show(w, r, page{Status: http.StatusOK, Title: "Apps", Message: "These apps run in this environment.", Apps: table.Apps()})
+		message := "These apps run in this environment."
+		if len(table.Apps()) == 0 {
+			message = "There are no apps yet. An Ingress of this environment's class makes one appear here."
+		}
+		show(w, r, page{Status: http.StatusOK, Title: "Apps", Message: message, Apps: table.Apps()})
 		return
 	}
 	show(w, r, page{

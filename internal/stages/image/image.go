@@ -52,8 +52,8 @@ type Options struct {
 	MaxConcurrent int
 }
 
-// Setup adds the stage to mgr. It needs v1alpha1.AddToScheme on mgr's scheme.
-func Setup(mgr ctrl.Manager, options Options) error {
+// Setup adds the stage to mgr, which runs it. It needs v1alpha1.AddToScheme on mgr's scheme.
+func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -71,7 +71,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		For(&v1alpha1.Image{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent})
 	if stream != nil {
-		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Image{}, followedField, stream.index); err != nil { //nolint:forbidigo // the indexer does no I/O here
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Image{}, followedField, stream.index); err != nil {
 			return err
 		}
 		if err := mgr.Add(stream); err != nil {

@@ -78,7 +78,7 @@ func TestImageOnARealAPIServer(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := image.Setup(mgr, options); err != nil {
+		if err := image.Setup(t.Context(), mgr, options); err != nil {
 			t.Fatal(err)
 		}
 		ended := make(chan error, 1)
