@@ -49,8 +49,9 @@ func certManagerImages() []string {
 	return images
 }
 
-// certManagerValues differ from the chart's own in what a laptop needs: the kinds come and go with the chart, and no
-// job checks the API afterwards, since `up` proves it by using it.
+// certManagerValues differ from the chart's own in what a laptop needs: the kinds come and go with the chart, no job
+// checks the API afterwards, since `up` proves it by using it, and the webhook is asked every second whether it is ready,
+// at once, instead of every five seconds after five.
 func certManagerValues() map[string]any {
 	requests := map[string]any{"requests": map[string]any{"cpu": "10m", "memory": "32Mi"}}
 	return map[string]any{
@@ -59,7 +60,10 @@ func certManagerValues() map[string]any {
 		"global":          map[string]any{"leaderElection": map[string]any{"namespace": certManagerNamespace}},
 		"resources":       requests,
 		"cainjector":      map[string]any{"resources": requests},
-		"webhook":         map[string]any{"resources": requests},
+		"webhook": map[string]any{
+			"resources":      requests,
+			"readinessProbe": map[string]any{"initialDelaySeconds": 0, "periodSeconds": 1, "failureThreshold": 30},
+		},
 	}
 }
 
