@@ -64,6 +64,7 @@ type clusterReader struct {
 func (c *collector) collectCluster(ctx context.Context) {
 	config := rest.CopyConfig(c.Kube)
 	config.Timeout = requestLimit
+	config.QPS = -1 // the API server limits by itself
 	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		c.missing("the cluster", err)
