@@ -1,0 +1,195 @@
+package repolint
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// leaves are the small packages that anything on the user's machine may use.
+var leaves = []string{"internal/docker", "internal/environment", "internal/hint", "internal/kube", "internal/ui", "internal/version"}
+
+// law says which packages of the module a package may import. Imports point down only: cmd, then the packages that do
+// the work and never import one another (bootstrap, dev, supplychain, stages), then what they share, then the
+// leaves. A new package must be added here: decide where it belongs. Tests are free.
+var law = map[string][]string{
+	"cmd/slipway":     {"cmd/slipway/app", "internal/ui"},
+	"cmd/slipway/app": with(leaves, "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/dev/...", "internal/build/...", "profiles", "embedded"),
+	"cmd/slipwayd": {
+		"api/...", "internal/supplychain/controller", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
+		"internal/environment", "internal/hint", "internal/version",
+	},
+
+	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry"),
+	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
+	"bootstrap/kubeconfig": {"internal/hint"},
+	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
+
+	"internal/dev/...":                with(leaves, "api/...", "embedded", "internal/build/...", "internal/dev/...", "registry"),
+	"internal/supplychain/template":   {"api/..."},
+	"internal/supplychain/selector":   {"api/...", "internal/supplychain/template"},
+	"internal/supplychain/realize":    {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/supplychain/admission":  {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/version"},
+	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/version"},
+	"internal/ingress":                {"internal/environment", "internal/version"},
+
+	"internal/build/...": {"embedded", "internal/build/...", "internal/hint", "internal/version"},
+	"profiles":           {"embedded", "internal/hint", "internal/kube"},
+	"registry":           {"internal/docker", "internal/environment", "internal/hint"},
+	"registry/server":    {"registry/events"},
+	"registry/events":    nil,
+
+	"api/...":           nil,
+	"embedded":          {"internal/hint"},
+	"embedded/slipwayd": {"internal/hint"},
+	"internal/docker":   {"internal/hint"},
+	"internal/kube":     {"internal/hint", "internal/version"},
+	"internal/ui":       {"internal/hint"},
+	"internal/hint":     nil,
+	"internal/version":  nil,
+	"internal/repolint": nil,
+	"internal/golden":   nil,
+	"internal/deps":     nil, // holds the modules of go.mod that nothing imports yet
+
+	"internal/environment": nil,
+
+	// Programs that call slipway from outside, and helpers of the build.
+	"internal/e2e":   {"internal/environment", "internal/kube"},
+	"internal/bench": {"internal/environment", "internal/kube"},
+	"scripts/...":    {"internal/build/..."},
+	"examples/...":   nil,
+}
+
+func with(list []string, more ...string) []string { return append(slices.Clone(list), more...) }
+
+// allowed finds the law of a package; an exact entry beats a pattern.
+func allowed(dir string) ([]string, bool) {
+	if list, found := law[dir]; found {
+		return list, true
+	}
+	for pattern, list := range law {
+		if covers(pattern, dir) {
+			return list, true
+		}
+	}
+	return nil, false
+}
+
+func TestImportLaw(t *testing.T) {
+	unknown := map[string]bool{}
+	for _, file := range module(t) {
+		if file.test {
+			continue
+		}
+		list, known := allowed(file.dir)
+		if !known {
+			unknown[file.dir] = true
+			continue
+		}
+		for _, imported := range file.imports() {
+			if isOurs(imported) && !coveredBy(list, imported) {
+				t.Errorf("%s imports %s: package %s may import only %s", file.path, imported, file.dir, strings.Join(list, ", "))
+			}
+		}
+	}
+	for _, dir := range slices.Sorted(maps.Keys(unknown)) {
+		t.Errorf("package %s is not in the import law: decide where it belongs, and add it", dir)
+	}
+}
+
+// isOurs says whether an import, without the module's path, is of this module: then it was relative to its root.
+func isOurs(imported string) bool {
+	first, _, _ := strings.Cut(imported, "/")
+	return slices.Contains([]string{"api", "bootstrap", "cmd", "embedded", "examples", "internal", "profiles", "registry", "scripts"}, first)
+}
+
+// homes are packages of others that only some of ours may import, so that each can be replaced in one place, or stays
+// out of what has to be small or pure. Tests are free.
+var homes = map[string][]string{
+	"github.com/spf13/cobra":          {"cmd/...", "internal/deps"},
+	"sigs.k8s.io/kind":                {"bootstrap/cluster", "internal/deps"},
+	"github.com/docker/docker":        {"internal/docker", "internal/deps"},
+	"helm.sh/helm/v3":                 {"bootstrap", "internal/deps"},
+	"github.com/distribution":         {"registry/server", "internal/deps"},
+	"github.com/fsnotify/fsnotify":    {"internal/dev/...", "internal/deps"},
+	"golang.org/x/term":               {"internal/ui", "internal/deps"},
+	"github.com/google/go-cmp":        {"internal/deps"}, // tests alone
+	"github.com/rogpeppe/go-internal": {"internal/deps"}, // tests alone
+	"sigs.k8s.io/controller-runtime":  {"cmd/slipwayd", "internal/supplychain/controller", "internal/stages/...", "internal/ingress", "internal/deps"},
+	"testing":                         {"internal/golden", "internal/e2e"},
+	"github.com/sirupsen/logrus":      {"cmd/slipway/app", "registry/server"},
+	"k8s.io/klog/v2":                  {"cmd/..."},
+}
+
+func TestOthersHaveOneHome(t *testing.T) {
+	for _, file := range module(t) {
+		if file.test || file.generated {
+			continue
+		}
+		for _, imported := range file.imports() {
+			for other, home := range homes {
+				if covers(other+"/...", imported) && !coveredBy(home, file.dir) {
+					t.Errorf("%s imports %s: that is for %s alone", file.path, imported, strings.Join(home, ", "))
+				}
+			}
+		}
+	}
+}
+
+// pure are the packages that compute and do nothing else, so that `slipway lint` and tests use them without a cluster.
+var pure = []string{"internal/supplychain/selector", "internal/supplychain/template", "internal/supplychain/realize", "internal/supplychain/admission"}
+
+// impure are imports that reach out of the process.
+var impure = []string{
+	"os", "os/exec", "net", "net/http", "log", "log/slog", "math/rand", "math/rand/v2", "k8s.io/client-go/dynamic/...", "k8s.io/client-go/kubernetes/...",
+	"k8s.io/client-go/rest/...", "sigs.k8s.io/controller-runtime/...",
+}
+
+func TestPurePackagesReachNothing(t *testing.T) {
+	for _, file := range module(t) {
+		if file.test || !coveredBy(pure, file.dir) {
+			continue
+		}
+		for _, imported := range file.imports() {
+			if coveredBy(impure, imported) {
+				t.Errorf("%s imports %s, but %s only computes", file.path, imported, file.dir)
+			}
+		}
+		for _, call := range calls(file, "time", "Now", "Since", "Sleep", "After") {
+			t.Errorf("%s: %s takes the time as an argument", call, file.dir)
+		}
+	}
+}
+
+// slipwayd is what slipway embeds, so it cannot have the embedded slipwayd in it.
+func TestSlipwaydDoesNotEmbedItself(t *testing.T) {
+	imports := map[string][]string{}
+	for _, file := range module(t) {
+		if !file.test {
+			imports[file.dir] = append(imports[file.dir], file.imports()...)
+		}
+	}
+	from := map[string]string{"cmd/slipwayd": ""}
+	queue := []string{"cmd/slipwayd"}
+	for len(queue) > 0 {
+		dir := queue[0]
+		queue = queue[1:]
+		for _, imported := range imports[dir] {
+			if _, seen := from[imported]; seen || !isOurs(imported) {
+				continue
+			}
+			from[imported] = dir
+			queue = append(queue, imported)
+		}
+	}
+	if _, found := from["embedded/slipwayd"]; !found {
+		return
+	}
+	chain := "embedded/slipwayd"
+	for dir := from["embedded/slipwayd"]; dir != ""; dir = from[dir] {
+		chain = dir + " -> " + chain
+	}
+	t.Errorf("slipwayd would embed itself: %s", chain)
+}
