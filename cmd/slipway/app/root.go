@@ -67,6 +67,7 @@ Exit codes: 0 fine, 1 failed or not ready, 2 wrong usage, 130 interrupted.`,
 		{groupEnvironment, NewCmdStatus(d, nil)},
 		{groupLook, NewCmdProfiles(d, nil)},
 		{groupLook, NewCmdDoctor(d, nil)},
+		{groupLook, NewCmdDiagnose(d, nil)},
 		{"", NewCmdVersion(d, nil)},
 		{"", NewCmdCompletion(d)},
 	} {
