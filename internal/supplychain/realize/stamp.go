@@ -1,0 +1,180 @@
+package realize
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/template"
+)
+
+// stamp renders the template for a resource and makes the object the workload's own: beside it, owned by it, labelled.
+func (r *run) stamp(resource v1alpha1.SupplyChainResource, from *Template) (*unstructured.Unstructured, error) {
+	switch {
+	case from.lifecycle() != v1alpha1.LifecycleMutable:
+		return nil, fmt.Errorf("lifecycle [%s] is not supported yet", from.lifecycle())
+	case from.Spec.Ytt != "" && from.Spec.Template == nil:
+		return nil, errors.New("ytt templates are not supported yet")
+	case from.Spec.Ytt != "":
+		return nil, errors.New("invalid template: must specify one of template or ytt, found both")
+	case from.Spec.Template == nil || len(from.Spec.Template.Raw) == 0:
+		return nil, errors.New("invalid template: must specify one of template or ytt, found neither")
+	}
+	params, err := template.Params(template.ParamSources{
+		Template: from.Spec.Params, Chain: r.chain.Spec.Params, Resource: resource.Params, Owner: r.workload.Spec.Params,
+	})
+	if err != nil {
+		return nil, err
+	}
+	names := r.labels(resource, from)
+	rendered, err := template.Render(from.Spec.Template.Raw, r.context(resource, params, names))
+	if err != nil {
+		return nil, err
+	}
+	return r.own(&unstructured.Unstructured{Object: rendered}, names)
+}
+
+func (r *run) own(object *unstructured.Unstructured, names map[string]string) (*unstructured.Unstructured, error) {
+	if object.GetKind() == "" || object.GetAPIVersion() == "" {
+		return nil, errors.New("the template renders no object: it must set apiVersion and kind")
+	}
+	if metadata, found := object.Object["metadata"]; found {
+		if _, ok := metadata.(map[string]any); !ok {
+			return nil, errors.New("the template renders no object: metadata must be an object")
+		}
+	}
+	if namespace := object.GetNamespace(); namespace != "" && namespace != r.workload.Namespace {
+		return nil, errors.New("cannot set namespace in resource template")
+	}
+	if object.GetName() == "" {
+		return nil, errors.New("the template must set metadata.name")
+	}
+	object.SetNamespace(r.workload.Namespace)
+	controller := true
+	object.SetOwnerReferences([]metav1.OwnerReference{{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindWorkload,
+		Name: r.workload.Name, UID: r.workload.UID, Controller: &controller, BlockOwnerDeletion: &controller,
+	}})
+	labels := object.GetLabels()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for key, value := range names {
+		label := LabelValue(value)
+		labels[key] = label
+		if label != value {
+			annotations := object.GetAnnotations()
+			if annotations == nil {
+				annotations = map[string]string{}
+			}
+			annotations[key] = value
+			object.SetAnnotations(annotations)
+		}
+	}
+	object.SetLabels(labels)
+	return object, nil
+}
+
+// LabelValue returns value where it may be the value of a label; else a shortened form of it that ends in a hash.
+// Stamped objects then carry the full value in an annotation of the label's name.
+func LabelValue(value string) string {
+	if len(validation.IsValidLabelValue(value)) == 0 {
+		return value
+	}
+	sum := sha256.Sum256([]byte(value))
+	hash := hex.EncodeToString(sum[:])[:8]
+	legal := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.' {
+			return c
+		}
+		return '-'
+	}, value)
+	legal = strings.TrimLeft(legal, "-_.")
+	if limit := validation.LabelValueMaxLength - len(hash) - 1; len(legal) > limit {
+		legal = legal[:limit]
+	}
+	if legal == "" {
+		return hash
+	}
+	return legal + "-" + hash
+}
+
+// labels says who stamps an object, in full.
+func (r *run) labels(resource v1alpha1.SupplyChainResource, from *Template) map[string]string {
+	return map[string]string{
+		v1alpha1.LabelWorkloadName:      r.workload.Name,
+		v1alpha1.LabelWorkloadNamespace: r.workload.Namespace,
+		v1alpha1.LabelSupplyChainName:   r.chain.Name,
+		v1alpha1.LabelResourceName:      resource.Name,
+		v1alpha1.LabelTemplateKind:      from.Kind,
+		v1alpha1.LabelTemplateName:      from.Name,
+		v1alpha1.LabelTemplateLifecycle: from.lifecycle(),
+	}
+}
+
+// context is what the paths of a template can lead to.
+func (r *run) context(resource v1alpha1.SupplyChainResource, params map[string]any, names map[string]string) map[string]any {
+	labels := make(map[string]string, len(names))
+	for key, value := range names {
+		labels[key] = LabelValue(value)
+	}
+	sources, images, configs := r.inputs(resource.Sources, sourceValue), r.inputs(resource.Images, imageValue), r.inputs(resource.Configs, configValue)
+	context := map[string]any{
+		"workload": r.workload, "deliverable": r.workload, // templates in use know the owner by either name
+		"params": params, "labels": labels, "deployment": nil,
+		"sources": sources, "images": images, "configs": configs,
+	}
+	if only, ok := single(resource.Sources, sources); ok {
+		context["source"] = only
+	}
+	if only, ok := single(resource.Images, images); ok {
+		context["image"] = only[outputImage]
+	}
+	if only, ok := single(resource.Configs, configs); ok {
+		context["config"] = only[outputConfig]
+	}
+	return context
+}
+
+// single returns the input where exactly one is declared and it is there.
+func single(declared []v1alpha1.ResourceReference, found map[string]any) (map[string]any, bool) {
+	if len(declared) != 1 {
+		return nil, false
+	}
+	input, ok := found[declared[0].Name].(map[string]any)
+	return input, ok
+}
+
+// inputs returns, under the names that the resource gives them, the inputs that are there.
+func (r *run) inputs(declared []v1alpha1.ResourceReference, of func(values) (map[string]any, bool)) map[string]any {
+	found := map[string]any{}
+	for _, input := range declared {
+		if value, ok := of(r.produced[input.Resource]); ok {
+			value["name"] = input.Name
+			found[input.Name] = value
+		}
+	}
+	return found
+}
+
+func sourceValue(from values) (map[string]any, bool) {
+	url, ok := from[outputURL]
+	return map[string]any{outputURL: url, outputRevision: from[outputRevision]}, ok
+}
+
+func imageValue(from values) (map[string]any, bool) {
+	image, ok := from[outputImage]
+	return map[string]any{outputImage: image}, ok
+}
+
+func configValue(from values) (map[string]any, bool) {
+	config, ok := from[outputConfig]
+	return map[string]any{outputConfig: config}, ok
+}
