@@ -74,6 +74,8 @@ check_platforms() {
 }
 
 [ $# -gt 0 ] || set -- format vet lint generated modules scripts platforms
+show=60 # lines of each check, but all of one that is run alone
+[ $# -gt 1 ] || show=100000
 failed=()
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -87,7 +89,8 @@ for check; do
     failed+=("$check")
     say "FAILED  $check ($((SECONDS - began)) s)"
   fi
-  sed 's/^/          /' "$log" >&2
+  sed "s/^/          /; ${show}q" "$log" >&2
+  [ "$(wc -l <"$log")" -le "$show" ] || say "        ($(wc -l <"$log") lines; all of them: scripts/verify.sh $check)"
 done
 [ ${#failed[@]} -eq 0 ] || fail "these checks failed: ${failed[*]}" "Each can be run alone: scripts/verify.sh ${failed[0]}"
 say "all checks passed"
