@@ -137,7 +137,7 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 		// Nobody here reads managedFields, and they are half of many objects.
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		// Read one by one when needed: a cache would hold every secret of the cluster in memory.
-		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &corev1.ServiceAccount{}}}},
+		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the controller manager: %w", err)
