@@ -15,9 +15,13 @@ type Table struct {
 
 // Cell is one field of a row.
 type Cell struct {
-	Text string
-	Tone Tone
+	Text   string
+	Tone   Tone
+	Indent int // columns before the text, in a cell that is not the row's last
 }
+
+// line is the cell's text on one line, indented.
+func (c Cell) line() string { return strings.Repeat(" ", c.Indent) + oneLine(c.Text) }
 
 // Tone is the colour that repeats what a cell says; it never says it alone.
 type Tone int
@@ -73,7 +77,7 @@ func (t *Table) widths() []int {
 				widths = append(widths, 0)
 			}
 			if i < len(row)-1 { // a row's last cell may be as long as it likes
-				widths[i] = max(widths[i], columnsOf(oneLine(cell.Text)))
+				widths[i] = max(widths[i], columnsOf(cell.line()))
 			}
 		}
 	}
@@ -91,7 +95,7 @@ func (t *Table) printRow(out *strings.Builder, row []Cell, widths []int) {
 	last := len(row) - 1
 	line, used := t.indent, columnsOf(t.indent)
 	for i, cell := range row[:last] {
-		text := oneLine(cell.Text)
+		text := cell.line()
 		line += paint(color, tones[cell.Tone], text) + strings.Repeat(" ", widths[i]-columnsOf(text)) + gap
 		used += widths[i] + len(gap)
 	}

@@ -15,7 +15,8 @@ func NewCmdCompletion(d *Deps) *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion " + strings.Join(shells, "|"),
 		Short: "Print the completion script of a shell",
-		Long:  "Print a script that makes a shell complete slipway's commands, flags, environments and profiles.",
+		Long: `Print a script that makes a shell complete slipway's commands, flags, environments and
+profiles.`,
 		Example: `  # bash, for this session and for all
   source <(slipway completion bash)
   slipway completion bash > ~/.local/share/bash-completion/completions/slipway

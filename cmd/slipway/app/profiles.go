@@ -29,7 +29,8 @@ func NewCmdProfiles(d *Deps, run func(context.Context, *ProfilesOptions) error) 
 	cmd := &cobra.Command{
 		Use:   "profiles [NAME]",
 		Short: "List what can be installed, or show one profile",
-		Long:  "List the profiles, or show one: its components, and the supply chains and templates that it installs.",
+		Long: `List the profiles, or show one: its components, and the supply chains and templates that
+it installs.`,
 		Example: `  slipway profiles
   slipway profiles basic
 

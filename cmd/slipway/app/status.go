@@ -84,7 +84,7 @@ func printStatus(streams *ui.Streams, s *bootstrap.Status) error {
 	if err := table.Print(); err != nil {
 		return err
 	}
-	if err := printWorkloads(streams, s.Workloads); err != nil {
+	if err := printWorkloads(streams, s); err != nil {
 		return err
 	}
 	if len(s.URLs) > 0 {
@@ -102,7 +102,13 @@ func printStatus(streams *ui.Streams, s *bootstrap.Status) error {
 	for _, note := range s.Notes {
 		table.Row(ui.Cell{Text: note})
 	}
-	return table.Print()
+	if err := table.Print(); err != nil {
+		return err
+	}
+	if !s.Ready {
+		ui.Printf(streams, "\n`slipway up%s` repairs the environment.\n`slipway diagnose%s` collects its logs and events.\n", named(s.Name), named(s.Name))
+	}
+	return nil
 }
 
 func clusterDetail(c bootstrap.ClusterStatus) string {
@@ -113,14 +119,18 @@ func clusterDetail(c bootstrap.ClusterStatus) string {
 	return joined(string(c.State), kubernetes, c.Detail)
 }
 
-func printWorkloads(streams *ui.Streams, workloads []bootstrap.Workload) error {
+func printWorkloads(streams *ui.Streams, s *bootstrap.Status) error {
 	ui.Printf(streams, "\nWorkloads\n")
 	table := ui.NewTable(streams, "  ")
-	if len(workloads) == 0 {
-		table.Row(ui.Cell{Text: "none yet; `slipway dev DIR` makes one", Tone: ui.Quiet})
+	if len(s.Workloads) == 0 {
+		none := "none yet; `slipway dev" + named(s.Name) + " DIR` makes one"
+		if !s.Cluster.Ready {
+			none = "not known: the cluster is not ready"
+		}
+		table.Row(ui.Cell{Text: none, Tone: ui.Quiet})
 		return table.Print()
 	}
-	for _, w := range workloads {
+	for _, w := range s.Workloads {
 		detail := w.URL
 		if !w.Ready {
 			detail = because(w.Reason, w.Message)
@@ -133,7 +143,7 @@ func printWorkloads(streams *ui.Streams, workloads []bootstrap.Workload) error {
 			if !stage.Ready {
 				detail = joined(detail, because(stage.Reason, stage.Message))
 			}
-			table.Row(ui.Cell{Text: "  " + stage.Name}, readiness(stage.Ready), ui.Cell{Text: detail})
+			table.Row(ui.Cell{Text: stage.Name, Indent: 2}, readiness(stage.Ready), ui.Cell{Text: detail})
 		}
 	}
 	return table.Print()
