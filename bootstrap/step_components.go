@@ -178,7 +178,10 @@ func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
 				return false, "", err
 			}
 			status, reason, message := kube.Condition(found, "Ready")
-			return status == "True", fmt.Sprintf("supply chain %s: %s %s", object.GetName(), reason, message), nil
+			if status == "" {
+				reason = "the controller has not looked at it yet"
+			}
+			return status == "True", strings.TrimSpace(fmt.Sprintf("supply chain %s: %s %s", object.GetName(), reason, message)), nil
 		})
 		if err != nil {
 			return outcome{}, err
