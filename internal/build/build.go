@@ -1,0 +1,61 @@
+// Package build says what it means to make an image out of a source directory. The builders are in the packages
+// below it, one for each way of building; pushing the image is not their business.
+package build
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Builder makes images. Builds of one Builder must not overlap.
+type Builder interface {
+	// Build makes the image of what is in the directory now. The same tree gives the same digest, on any machine.
+	// It ends early, leaving nothing running, when ctx ends. ErrNothingToBuild (wrapped) says that the directory is
+	// not for this builder, and a *SourceError that the source is wrong.
+	Build(ctx context.Context, r Request) (v1.Image, error)
+	// Close removes what the builder keeps between builds.
+	Close() error
+}
+
+// Request says what to build.
+type Request struct {
+	Dir      string      // the source directory
+	Name     string      // of the program in the image; the workload's name
+	Platform v1.Platform // of the node that is to run the image
+	// Main chooses one of several main packages, as a path in Dir such as "./cmd/server"; "" means the only one.
+	Main string
+	// Update is told what is being done, in words; nil is allowed.
+	Update func(what string)
+}
+
+// Say calls Update, if there is one.
+func (r Request) Say(what string) {
+	if r.Update != nil {
+		r.Update(what)
+	}
+}
+
+// ErrNothingToBuild means that a directory holds nothing that a builder knows how to build.
+var ErrNothingToBuild = errors.New("nothing here builds")
+
+// SourceError is a mistake in the source: what the compiler says.
+type SourceError struct {
+	Command string // such as "go build ./cmd/server"
+	Output  string // of the compiler, trimmed
+}
+
+// Error begins with the command; the compiler's lines follow it.
+func (e *SourceError) Error() string { return e.Command + ":\n" + e.Output }
+
+// Summary is the error in one line: the compiler's first complaint.
+func (e *SourceError) Summary() string {
+	for line := range strings.SplitSeq(e.Output, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			return line
+		}
+	}
+	return e.Command + " did not succeed"
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package gobinary
+
+import "os/exec"
+
+// endWithChildren leaves the command as it is: there are no process groups here, and compilers end by themselves.
+func endWithChildren(*exec.Cmd) {}

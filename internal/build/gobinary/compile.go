@@ -1,0 +1,112 @@
+package gobinary
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	gobuild "go/build"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/hint"
+)
+
+// toolchain is the user's go command and the settings of it that matter here.
+type toolchain struct {
+	program string
+	flags   []string // GOFLAGS, wherever they come from
+}
+
+// endLimit is how long a compiler that was told to stop may keep its output open.
+const endLimit = 2 * time.Second
+
+func findToolchain(ctx context.Context, dir string) (*toolchain, error) {
+	program, err := exec.LookPath("go")
+	if err != nil {
+		return nil, hint.With(errors.New("building needs the go command, and it is not in PATH"), "install Go from https://go.dev/dl")
+	}
+	var said, complaint bytes.Buffer
+	cmd := command(ctx, program, "env", "-json", "GOFLAGS")
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &complaint
+	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, fmt.Errorf("asking go for its settings: %w\n%s", err, strings.TrimSpace(complaint.String()))
+	}
+	var settings struct{ GOFLAGS string }
+	if err := json.Unmarshal(said.Bytes(), &settings); err != nil {
+		return nil, fmt.Errorf("asking go for its settings: %w", err)
+	}
+	return &toolchain{program: program, flags: strings.Fields(settings.GOFLAGS)}, nil
+}
+
+// context is how the source files of a target are chosen.
+func (t *toolchain) context(p v1.Platform) gobuild.Context {
+	target := gobuild.Default
+	target.GOOS, target.GOARCH, target.CgoEnabled = p.OS, p.Architecture, false
+	if tags := t.flag("tags"); tags != "" {
+		target.BuildTags = strings.Split(tags, ",")
+	}
+	return target
+}
+
+// flag is the value of a flag in GOFLAGS, "" when it is not there.
+func (t *toolchain) flag(name string) string {
+	for _, flag := range t.flags {
+		if value, ok := strings.CutPrefix(strings.TrimLeft(flag, "-"), name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// arguments of the build. What names this machine or its time stays out of the program; the symbol table, which only
+// debuggers read, does too, unless the user's GOFLAGS speak of the linker.
+func (t *toolchain) arguments(main, output string) []string {
+	arguments := []string{"build", "-trimpath", "-buildvcs=false"}
+	if t.flag("ldflags") == "" {
+		arguments = append(arguments, "-ldflags=-s -w")
+	}
+	return append(arguments, "-o", output, main)
+}
+
+// compile builds a main package into output. What the compiler complains about is a *build.SourceError.
+func (t *toolchain) compile(ctx context.Context, r build.Request, main, output string) error {
+	cmd := command(ctx, t.program, t.arguments(main, output)...)
+	cmd.Dir = r.Dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
+	if absolute, err := filepath.Abs(r.Dir); err == nil {
+		cmd.Env = append(cmd.Env, "PWD="+absolute)
+	}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err := cmd.Run()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	output = strings.TrimSpace(said.String())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && output != "" {
+		return &build.SourceError{Command: "go build " + main, Output: output}
+	}
+	return fmt.Errorf("running go build %s: %w\n%s", main, err, output)
+}
+
+// command is a command whose whole process group ends with ctx: go leaves compilers behind otherwise.
+func command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, arguments...)
+	cmd.WaitDelay = endLimit
+	endWithChildren(cmd)
+	return cmd
+}
