@@ -1,0 +1,344 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+
+	"slipway.dev/slipway/embedded"
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/gobinary"
+	"slipway.dev/slipway/internal/kube"
+)
+
+// loop is an environment with the example app in it twice: once kept by `slipway dev`, once by hand.
+type loop struct {
+	*bench
+	client   kubernetes.Interface
+	registry string
+	source   string // the copy that `dev` watches
+	byHand   string // the copy that is built by hand
+	builder  *gobinary.Builder
+}
+
+// marker is the text of the example that each edit replaces.
+const marker = "1.0.0"
+
+// iterationLimit ends a run that hangs.
+const iterationLimit = 2 * time.Minute
+
+// measureLoop compares a save under `slipway dev`, up to the Ready pod of the new image, with the same steps by hand.
+func measureLoop(ctx context.Context, b *bench) ([]figure, error) {
+	defer func() {
+		_, _ = b.run(context.WithoutCancel(ctx), b.slipway, "down", "--name", environmentName)
+	}()
+	l, err := newLoop(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	defer l.builder.Close()
+	dev := exec.CommandContext(ctx, b.slipway, "dev", l.source, "--name", environmentName, "--progress", "plain")
+	dev.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.work, "kubeconfig"), "XDG_STATE_HOME="+filepath.Join(b.work, "state"))
+	log, err := os.Create(filepath.Join(b.work, "dev.log"))
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	dev.Stdout, dev.Stderr = log, log
+	if err := dev.Start(); err != nil {
+		return nil, err
+	}
+	defer func() { _ = dev.Process.Kill(); _ = dev.Wait() }()
+	if _, err := l.awaitPod(ctx, "hello", ""); err != nil {
+		return nil, err
+	}
+	if err := l.deployByHand(ctx); err != nil {
+		return nil, err
+	}
+	time.Sleep(3 * time.Second) // dev says that it watches a moment after the pod is Ready
+	byDev, byHand, err := l.pairsOf(ctx)
+	if err != nil {
+		tail, _ := os.ReadFile(log.Name())
+		return nil, fmt.Errorf("%w\ndev said:\n%s", err, tail)
+	}
+	_ = dev.Process.Signal(os.Interrupt)
+	pushed, err := l.pushes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		{"loop_ratio", median(byDev) / median(byHand), "x", "<= 0.9 x", fmt.Sprintf("save to Ready pod of the new image under `slipway dev`, the whole chain of profile basic (%.2f s), to `go build`, push of the same layers and set image by hand (%.2f s)", median(byDev), median(byHand))},
+		{"push_to_deployment", median(pushed), "s", "<= 2 s", "end of a push by hand to the Deployment's new image, with push events"},
+	}, nil
+}
+
+func (l *loop) pairsOf(ctx context.Context) (byDev, byHand []float64, err error) {
+	for i := range l.pairs {
+		version := fmt.Sprintf("%d.%d.%d", 7, i, time.Now().Unix()%1000)
+		took, err := l.save(ctx, version)
+		if err != nil {
+			return nil, nil, fmt.Errorf("by dev: %w", err)
+		}
+		byDev = append(byDev, took.Seconds())
+		if took, err = l.hand(ctx, version+"-hand"); err != nil {
+			return nil, nil, fmt.Errorf("by hand: %w", err)
+		}
+		byHand = append(byHand, took.Seconds())
+		fmt.Fprintf(os.Stderr, "pair %d: dev %.2f s, by hand %.2f s\n", i+1, byDev[i], byHand[i])
+	}
+	return byDev, byHand, nil
+}
+
+func newLoop(ctx context.Context, b *bench) (*loop, error) {
+	if _, err := b.run(ctx, b.slipway, "up", "--name", environmentName); err != nil {
+		return nil, err
+	}
+	config, err := kube.ConfigFor(filepath.Join(b.work, "kubeconfig"), "kind-"+environmentName)
+	if err != nil {
+		return nil, err
+	}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	hosting, err := client.CoreV1().ConfigMaps("slipway-system").Get(ctx, "slipway-environment", metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	certificates, err := embedded.CACertificates()
+	if err != nil {
+		return nil, err
+	}
+	zones, err := embedded.ZoneInfo()
+	if err != nil {
+		return nil, err
+	}
+	l := &loop{
+		bench: b, client: client, registry: hosting.Data["registry"], source: filepath.Join(b.work, "dev"), byHand: filepath.Join(b.work, "hand"),
+		builder: gobinary.New(gobinary.Base{CACertificates: certificates, ZoneInfo: zones}),
+	}
+	for _, dir := range []string{l.source, l.byHand} {
+		if err := os.CopyFS(dir, os.DirFS(filepath.Join(b.root, "examples", "hello"))); err != nil {
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// edit replaces the version in a copy of the example; every other byte is as it was.
+func (l *loop) edit(dir, version string) error {
+	original, err := os.ReadFile(filepath.Join(l.root, "examples", "hello", "main.go"))
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(original), marker) {
+		return errors.New("the example has no " + marker)
+	}
+	return os.WriteFile(filepath.Join(dir, "main.go"), []byte(strings.ReplaceAll(string(original), marker, version)), 0o600)
+}
+
+// save edits what `dev` watches and returns how long it takes until a pod of another image is Ready.
+func (l *loop) save(ctx context.Context, version string) (time.Duration, error) {
+	image, err := l.imageOf(ctx, "hello")
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := l.edit(l.source, version); err != nil {
+		return 0, err
+	}
+	ready, err := l.awaitPod(ctx, "hello", image)
+	return ready.Sub(start), err
+}
+
+// hand does by hand what `dev` does: build with a warm cache, push the changed layer, set the image, wait.
+func (l *loop) hand(ctx context.Context, version string) (time.Duration, error) {
+	before, err := l.imageOf(ctx, "by-hand")
+	if err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	if err := l.edit(l.byHand, version); err != nil {
+		return 0, err
+	}
+	image, err := l.build(ctx)
+	if err != nil {
+		return 0, err
+	}
+	ref, err := l.push(ctx, "bench/by-hand", image)
+	if err != nil {
+		return 0, err
+	}
+	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{
+		"containers": []any{map[string]any{"name": "workload", "image": ref}}}}}})
+	if err != nil {
+		return 0, err
+	}
+	if _, err := l.client.AppsV1().Deployments("default").Patch(ctx, "by-hand", types.StrategicMergePatchType, patch, metav1.PatchOptions{}); err != nil {
+		return 0, err
+	}
+	ready, err := l.awaitPod(ctx, "by-hand", before)
+	return ready.Sub(start), err
+}
+
+// build makes the image of the copy that is built by hand, as slipway makes it: the comparison is of the way, not of
+// the content.
+func (l *loop) build(ctx context.Context) (v1.Image, error) {
+	return l.builder.Build(ctx, build.Request{Dir: l.byHand, Name: "hello", Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}})
+}
+
+func (l *loop) push(ctx context.Context, repository string, image v1.Image) (string, error) {
+	tag, err := name.NewTag(l.registry + "/" + repository)
+	if err != nil {
+		return "", err
+	}
+	if err := remote.Write(tag, image, remote.WithContext(ctx)); err != nil {
+		return "", err
+	}
+	digest, err := image.Digest()
+	return tag.Context().Digest(digest.String()).String(), err
+}
+
+// deployByHand makes the Deployment that is kept by hand: the chain's own, under another name.
+func (l *loop) deployByHand(ctx context.Context) error {
+	image, err := l.build(ctx)
+	if err != nil {
+		return err
+	}
+	ref, err := l.push(ctx, "bench/by-hand", image)
+	if err != nil {
+		return err
+	}
+	chains, err := l.client.AppsV1().Deployments("default").Get(ctx, "hello", metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	labels := map[string]string{"app.kubernetes.io/name": "by-hand"}
+	template := *chains.Spec.Template.DeepCopy()
+	template.Labels = labels
+	template.Spec.Containers[0].Image = ref
+	_, err = l.client.AppsV1().Deployments("default").Create(ctx, &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: "by-hand"},
+		Spec:       appsv1.DeploymentSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template, Strategy: chains.Spec.Strategy},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = l.awaitPod(ctx, "by-hand", "")
+	return err
+}
+
+// imageOf is the image that a Deployment asks for.
+func (l *loop) imageOf(ctx context.Context, app string) (string, error) {
+	found, err := l.client.AppsV1().Deployments("default").Get(ctx, app, metav1.GetOptions{})
+	if err != nil {
+		return "", err
+	}
+	return found.Spec.Template.Spec.Containers[0].Image, nil
+}
+
+// awaitPod watches until a pod of the app with another image than before is Ready, and returns when that was seen.
+func (l *loop) awaitPod(ctx context.Context, app, before string) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, iterationLimit)
+	defer cancel()
+	for {
+		stream, err := l.client.CoreV1().Pods("default").Watch(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=" + app})
+		if err != nil {
+			return time.Time{}, err
+		}
+		for event := range stream.ResultChan() {
+			pod, ok := event.Object.(*corev1.Pod)
+			if !ok || event.Type == watch.Deleted || pod.DeletionTimestamp != nil || pod.Spec.Containers[0].Image == before {
+				continue
+			}
+			for _, condition := range pod.Status.Conditions {
+				if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+					stream.Stop()
+					return time.Now(), nil
+				}
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return time.Time{}, fmt.Errorf("waiting for a pod of %s: %w", app, err)
+		}
+	}
+}
+
+// workloadByTag follows a tag, as a user who pushes by hand has it.
+const workloadByTag = `{"apiVersion":"carto.run/v1alpha1","kind":"Workload","metadata":{"name":"tagged","namespace":"default",
+"labels":{"apps.tanzu.vmware.com/workload-type":"web"}},"spec":{"image":"%s/bench/tagged"}}`
+
+// pushes measures how long a pushed tag takes to reach the Deployment.
+func (l *loop) pushes(ctx context.Context) ([]float64, error) {
+	image, err := l.build(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := l.push(ctx, "bench/tagged", image); err != nil {
+		return nil, err
+	}
+	object := l.client.AppsV1().RESTClient().Post().AbsPath("/apis/carto.run/v1alpha1/namespaces/default/workloads").
+		SetHeader("Content-Type", "application/json").Body(fmt.Appendf(nil, workloadByTag, l.registry)).Do(ctx)
+	if err := object.Error(); err != nil {
+		return nil, err
+	}
+	if _, err := l.awaitPod(ctx, "tagged", ""); err != nil {
+		return nil, err
+	}
+	var took []float64
+	for i := range l.pairs {
+		if err := l.edit(l.byHand, fmt.Sprintf("8.0.%d", i)); err != nil {
+			return nil, err
+		}
+		if image, err = l.build(ctx); err != nil {
+			return nil, err
+		}
+		ref, err := l.push(ctx, "bench/tagged", image)
+		if err != nil {
+			return nil, err
+		}
+		start := time.Now()
+		if err := l.awaitImage(ctx, "tagged", ref); err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(start).Seconds())
+	}
+	return took, nil
+}
+
+func (l *loop) awaitImage(ctx context.Context, app, image string) error {
+	ctx, cancel := context.WithTimeout(ctx, iterationLimit)
+	defer cancel()
+	for {
+		stream, err := l.client.AppsV1().Deployments("default").Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + app})
+		if err != nil {
+			return err
+		}
+		for event := range stream.ResultChan() {
+			if deployment, ok := event.Object.(*appsv1.Deployment); ok && deployment.Spec.Template.Spec.Containers[0].Image == image {
+				stream.Stop()
+				return nil
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("waiting for deployment %s: %w", app, err)
+		}
+	}
+}

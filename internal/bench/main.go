@@ -1,0 +1,117 @@
+// Command bench measures slipway against what a user would do without it, on the machine at hand, and writes the figures
+// to docs/benchmarks.md. Figures are ratios within one run, because machines differ and are noisy; each is the median of
+// pairs that are measured in turn. It is not a test: it asserts nothing.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// figure is one line of the result.
+type figure struct {
+	name  string
+	value float64
+	unit  string // x for a ratio, s, MB
+	goal  string
+	note  string // what was measured, with the absolute figures behind a ratio
+}
+
+// measurement makes one or more figures.
+type measurement struct {
+	names []string
+	run   func(context.Context, *bench) ([]figure, error)
+}
+
+// measurements in the order in which they run; one environment is made and removed by each that needs it.
+var measurements = []measurement{
+	{[]string{"binary_size"}, measureSize},
+	{[]string{"up_ratio", "up_again"}, measureUp},
+	{[]string{"loop_ratio", "push_to_deployment"}, measureLoop},
+}
+
+// bench is what the measurements share.
+type bench struct {
+	slipway string // the program
+	root    string // the checkout
+	work    string // a temporary folder
+	pairs   int
+}
+
+func main() {
+	only := flag.String("only", "", "measure the figure of this `name` alone")
+	pairs := flag.Int("pairs", 5, "how many pairs a median is taken of")
+	output := flag.String("o", "docs/benchmarks.md", "the `file` to write")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, *only, *pairs, *output)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, only string, pairs int, output string) error {
+	program, err := filepath.Abs(os.Getenv("SLIPWAY_BIN"))
+	if err != nil || os.Getenv("SLIPWAY_BIN") == "" {
+		return fmt.Errorf("SLIPWAY_BIN names no program: %w", err)
+	}
+	root, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	work, err := os.MkdirTemp("", "slipway-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(work)
+	b := &bench{slipway: program, root: root, work: work, pairs: pairs}
+	var all []figure
+	known := false
+	for _, m := range measurements {
+		if only != "" && !slices.Contains(m.names, only) {
+			continue
+		}
+		known = true
+		figures, err := m.run(ctx, b)
+		if err != nil {
+			return fmt.Errorf("measuring %s: %w", strings.Join(m.names, ", "), err)
+		}
+		for _, f := range figures {
+			fmt.Printf("bench %s %.2f %s\n", f.name, f.value, f.unit)
+		}
+		all = append(all, figures...)
+	}
+	if !known {
+		return fmt.Errorf("there is no figure %q", only)
+	}
+	if only != "" {
+		return nil // a page with one figure would lose the others
+	}
+	return report(output, all)
+}
+
+func measureSize(_ context.Context, b *bench) ([]figure, error) {
+	info, err := os.Stat(b.slipway)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{{"binary_size", float64(info.Size()) / 1e6, "MB", "<= 100 MB", "`bin/slipway`, stripped, with slipwayd inside"}}, nil
+}
+
+// median of a list that is not empty.
+func median(values []float64) float64 {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	if len(sorted)%2 == 1 {
+		return sorted[middle]
+	}
+	return (sorted[middle-1] + sorted[middle]) / 2
+}

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Usage: scripts/bench.sh [NAME]
+#
+# Measures slipway (SLIPWAY_BIN) and writes docs/benchmarks.md; with NAME it measures that figure alone and prints it.
+# Nothing else that is heavy should run on the machine.
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=machine.sh
+source "$(dirname "$0")/machine.sh"
+
+case ${1:-} in
+  -h | --help) usage; exit ;;
+esac
+need_go
+cd "$ROOT"
+go run -buildvcs=false ./internal/bench -only "${1:-}"
