@@ -164,7 +164,7 @@ func (r *clusterReader) collect(ctx context.Context, resource schema.GroupVersio
 		if namespace == "" && object.GetNamespace() != "" {
 			r.namespaces[object.GetNamespace()] = true
 		}
-		for _, trouble := range troubles(object) {
+		for _, trouble := range troubles(object, time.Now()) {
 			r.problem("%s (%s)", trouble, file)
 		}
 		redacted = append(redacted, redact(object))

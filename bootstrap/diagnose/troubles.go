@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -11,10 +12,10 @@ import (
 )
 
 // troubles says what looks wrong with an object, a sentence each; nil when nothing does.
-func troubles(object *unstructured.Unstructured) []string {
+func troubles(object *unstructured.Unstructured, now time.Time) []string {
 	switch group := object.GroupVersionKind().Group; {
 	case object.GetKind() == "Pod" && group == "":
-		return podTroubles(object)
+		return podTroubles(object, now)
 	case object.GetKind() == "Deployment" && group == "apps":
 		if ready, saw := kube.DeploymentReady(object); !ready {
 			return []string{kube.Name(object) + " is not ready: " + strings.TrimPrefix(saw, "deployment "+object.GetName()+": ")}
@@ -45,7 +46,7 @@ func notReady(object *unstructured.Unstructured) []string {
 	return nil
 }
 
-func podTroubles(pod *unstructured.Unstructured) []string {
+func podTroubles(pod *unstructured.Unstructured, now time.Time) []string {
 	if status, reason, message := kube.Condition(pod, "PodScheduled"); status == "False" {
 		return []string{fmt.Sprintf("%s is not scheduled: %s: %s", kube.Name(pod), reason, message)}
 	}
@@ -59,7 +60,11 @@ func podTroubles(pod *unstructured.Unstructured) []string {
 				continue
 			}
 			name, _ := status["name"].(string)
-			if why := containerTrouble(status, phase); why != "" {
+			why := containerTrouble(status)
+			if why == "" && phase == "Running" {
+				why = unready(status, pod.GetNamespace() == "kube-system", now)
+			}
+			if why != "" {
 				found = append(found, fmt.Sprintf("%s, container %s: %s", kube.Name(pod), name, why))
 			}
 		}
@@ -72,7 +77,7 @@ func podTroubles(pod *unstructured.Unstructured) []string {
 	return found
 }
 
-func containerTrouble(status map[string]any, phase string) string {
+func containerTrouble(status map[string]any) string {
 	text := func(path ...string) string {
 		value, _, _ := unstructured.NestedString(status, path...)
 		return value
@@ -87,10 +92,25 @@ func containerTrouble(status map[string]any, phase string) string {
 		code, _, _ := unstructured.NestedInt64(status, "lastState", "terminated", "exitCode")
 		return fmt.Sprintf("was restarted %d times; last with exit code %d (%s)", restarts, code, text("lastState", "terminated", "reason"))
 	}
-	if ready, _, _ := unstructured.NestedBool(status, "ready"); !ready && phase == "Running" {
-		if _, running, _ := unstructured.NestedMap(status, "state", "running"); running {
-			return "runs, but is not ready"
-		}
-	}
 	return ""
+}
+
+// settling is how long Kubernetes' own pods may take to say that they are ready after a cluster was made.
+const settling = 30 * time.Second
+
+// unready says since when a container runs without being ready.
+func unready(status map[string]any, own bool, now time.Time) string {
+	started, running, _ := unstructured.NestedString(status, "state", "running", "startedAt")
+	if ready, _, _ := unstructured.NestedBool(status, "ready"); ready || !running {
+		return ""
+	}
+	since, err := time.Parse(time.RFC3339, started)
+	if err != nil {
+		return "runs, but is not ready"
+	}
+	age := now.Sub(since).Truncate(time.Second)
+	if own && age < settling {
+		return ""
+	}
+	return fmt.Sprintf("has been running for %v, but is not ready", age)
 }

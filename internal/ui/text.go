@@ -29,7 +29,7 @@ const (
 
 // paint puts a colour around text, when colour is wanted.
 func paint(wanted bool, color, text string) string {
-	if !wanted || text == "" {
+	if !wanted || color == "" || text == "" {
 		return text
 	}
 	return color + text + colorReset
