@@ -57,7 +57,7 @@ var law = map[string][]string{
 
 	// Programs that call slipway from outside, and helpers of the build.
 	"internal/e2e":   {"internal/environment", "internal/kube"},
-	"internal/bench": {"internal/build/...", "internal/environment", "internal/kube"},
+	"internal/bench": {"embedded", "internal/build/...", "internal/environment", "internal/kube"},
 	"scripts/...":    {"internal/build/..."},
 	"examples/...":   nil,
 }
