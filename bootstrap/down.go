@@ -39,7 +39,7 @@ func Down(ctx context.Context, o DownOptions) (*Removal, error) {
 		return nil, err
 	}
 	defer engine.Close()
-	d := &down{DownOptions: o, engine: engine, removal: &Removal{}}
+	d := &down{DownOptions: o, engine: engine, removal: &Removal{Removed: []string{}}}
 	state, _, err := cluster.New(o.Name, engine, o.Log).Inspect(ctx)
 	if err != nil {
 		return nil, err

@@ -20,9 +20,12 @@ import (
 	"slipway.dev/slipway/internal/ui"
 )
 
-// registryPortFile in the node tells a later `up` which port the images' names have, when the registry's container is
-// gone and the API server may be down.
-const registryPortFile = "/kind/slipway-registry-port"
+// Files in the node that tell a later `up`, when the registry's container is gone or the API server is down, which port
+// the images' names have, and what the environment is.
+const (
+	registryPortFile = "/kind/slipway-registry-port"
+	profileFile      = "/kind/slipway-profile"
+)
 
 // reachLimit is how long the API server of a node that was just started may take to answer.
 const reachLimit = 3 * time.Minute
@@ -113,6 +116,7 @@ func (u *up) nodeFiles() map[string][]byte {
 	address := "http://" + u.Name.RegistryInCluster()
 	files := map[string][]byte{
 		registryPortFile: fmt.Appendf(nil, "%d\n", u.registryPort),
+		profileFile:      []byte(u.profile.Name + "\n"),
 		fmt.Sprintf("/etc/containerd/certs.d/localhost:%d/hosts.toml", u.registryPort): fmt.Appendf(nil,
 			"# Written by slipway: on this node, localhost is the node.\n[host.%q]\n  capabilities = [\"pull\", \"resolve\"]\n", address),
 		fmt.Sprintf("/etc/containerd/certs.d/%s/hosts.toml", u.Name.RegistryInCluster()): fmt.Appendf(nil,

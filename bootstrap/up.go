@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
+	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
@@ -19,7 +21,7 @@ import (
 // UpOptions say what environment `up` makes.
 type UpOptions struct {
 	Name    environment.Name
-	Profile string // a name of package profiles; "" is profiles.Default
+	Profile string // a name of package profiles; "" means the one that the environment has, else profiles.Default
 	// RegistryPort is the registry's port on 127.0.0.1. 0 means the one the environment has, else 5000, else the
 	// next free one; any other port that is taken is an error.
 	RegistryPort int
@@ -68,7 +70,7 @@ const defaultTimeout = 10 * time.Minute
 // and Down removes it.
 func Up(ctx context.Context, o UpOptions) (*Summary, error) {
 	if o.Profile == "" {
-		o.Profile = profiles.Default
+		o.Profile = installedProfile(ctx, o.Name)
 	}
 	profile, err := profiles.Get(o.Profile)
 	if err != nil {
@@ -90,6 +92,24 @@ func Up(ctx context.Context, o UpOptions) (*Summary, error) {
 		return nil, err
 	}
 	return u.summary(changed), nil
+}
+
+// installedProfile is the profile that an environment was last given, or the default: to repair an environment is not to
+// change what it is.
+func installedProfile(ctx context.Context, name environment.Name) string {
+	engine, err := docker.Connect(ctx)
+	if err != nil {
+		return profiles.Default // the first step says what is wrong with the engine
+	}
+	defer engine.Close()
+	content, err := engine.ReadFile(ctx, name.Node(), profileFile)
+	if err != nil {
+		return profiles.Default
+	}
+	if _, err := profiles.Get(strings.TrimSpace(string(content))); err != nil {
+		return profiles.Default
+	}
+	return strings.TrimSpace(string(content))
 }
 
 // steps is `up`, to be read from top to bottom. What needs only the engine runs beside kubeadm.

@@ -235,6 +235,7 @@ func (e *env) eventually(what string, look func() (bool, string)) time.Duration 
 // status is what `slipway status -o json` says, as far as the tests read it.
 type status struct {
 	Ready    bool
+	Profile  string
 	Registry struct {
 		Address string
 		Ready   bool

@@ -55,8 +55,11 @@ func otherProfile(e *env) {
 	if out := e.kubectl("get", "workloads", "hello", "-o", "name"); !strings.Contains(out, "hello") {
 		e.t.Errorf("the workload is gone: %s", out)
 	}
+	if changed := e.changes(); len(changed) > 0 || e.status().Profile != "minimal" {
+		e.t.Errorf("up without --profile changed %v; the profile is %s", changed, e.status().Profile)
+	}
 	e.sees("cert-manager is gone", func(out string) bool { return !strings.Contains(out, "cert-manager") }, "get", "namespaces", "-o", "name")
-	e.changes()
+	e.changes("--profile", "basic")
 	e.eventually("everything is ready", func() (bool, string) {
 		r := e.try("status", "--name", e.name)
 		return r.code == 0, r.all()

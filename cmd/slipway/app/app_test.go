@@ -39,7 +39,7 @@ func testDeps(t *testing.T) (d *app.Deps, out, errOut *bytes.Buffer, state strin
 
 func TestUpFlags(t *testing.T) {
 	defaults := bootstrap.UpOptions{
-		Name: "slipway", Profile: "basic", RegistryEvents: true, NodeImage: cluster.NodeImage, Timeout: 10 * time.Minute,
+		Name: "slipway", Profile: "", RegistryEvents: true, NodeImage: cluster.NodeImage, Timeout: 10 * time.Minute,
 	}
 	with := func(change func(*bootstrap.UpOptions)) bootstrap.UpOptions {
 		o := defaults
@@ -82,7 +82,7 @@ func execute(t *testing.T, cmd *cobra.Command, args string) {
 }
 
 var summary = bootstrap.Summary{
-	Name: "slipway", Profile: "basic", Context: "kind-slipway", Current: true, Registry: "localhost:5001", Changed: true,
+	Name: "slipway", Profile: "", Context: "kind-slipway", Current: true, Registry: "localhost:5001", Changed: true,
 	URLs: []bootstrap.URL{{Title: "Apps", URL: "http://localhost:8080/"}}, Notes: []string{"port 5000 is taken: the registry is on localhost:5001"},
 }
 

@@ -54,8 +54,10 @@ Nothing outside of the environment changes, but for its context in your kubeconf
   slipway up --progress plain --timeout 5m`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := profiles.Get(o.Profile); err != nil {
-				return usage(cmd, err)
+			if cmd.Flags().Changed("profile") {
+				if _, err := profiles.Get(o.Profile); err != nil {
+					return usage(cmd, err)
+				}
 			}
 			o.RegistryPort, o.IngressPort, o.IngressTLSPort = int(registryPort), int(ingressPort), int(ingressTLSPort)
 			o.Timeout = time.Duration(timeout)
@@ -65,7 +67,7 @@ Nothing outside of the environment changes, but for its context in your kubeconf
 	}
 	f := cmd.Flags()
 	addName(cmd, d, &o.Name)
-	f.StringVar(&o.Profile, "profile", profiles.Default, "the `name` of what to install; slipway profiles describes the choices")
+	f.StringVar(&o.Profile, "profile", "", "the `name` of what to install; slipway profiles describes the choices (default: what the environment has, else "+profiles.Default+")")
 	complete(cmd, "profile", completeProfiles)
 	f.Var(&registryPort, "registry-port", "the registry's port on 127.0.0.1; one that you name must be free (default: 5000, or the next free one)")
 	f.BoolVar(&o.RegistryEvents, "registry-events", true, "have the registry tell of pushes; otherwise the cluster looks every 10 seconds")
