@@ -82,7 +82,7 @@ func execute(t *testing.T, cmd *cobra.Command, args string) {
 }
 
 var summary = bootstrap.Summary{
-	Name: "slipway", Profile: "", Context: "kind-slipway", Current: true, Registry: "localhost:5001", Changed: true,
+	Name: "slipway", Profile: "basic", Context: "kind-slipway", Current: true, Registry: "localhost:5001", Changed: true,
 	URLs: []bootstrap.URL{{Title: "Apps", URL: "http://localhost:8080/"}}, Notes: []string{"port 5000 is taken: the registry is on localhost:5001"},
 }
 
