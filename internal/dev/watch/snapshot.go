@@ -40,7 +40,7 @@ func newSnapshot(root string, r *rules) (*snapshot, error) {
 }
 
 // changed returns those of the touched paths whose content is not what it was, and remembers what it is now. A path that
-// was a folder and is gone stands for the files that were in it.
+// is or was a folder stands for the files that were known in it; "." for all.
 func (s *snapshot) changed(touched []string) []string {
 	var changed []string
 	look := func(name string) {
@@ -67,7 +67,7 @@ func (s *snapshot) changed(touched []string) []string {
 		}
 		look(name)
 		for known := range s.files {
-			if strings.HasPrefix(known, name+"/") {
+			if name == "." || strings.HasPrefix(known, name+"/") {
 				look(known)
 			}
 		}

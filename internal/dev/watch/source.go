@@ -102,12 +102,12 @@ func (s *source) run(ctx context.Context, touched chan<- []string) {
 				s.lookInstead(err)
 				break
 			}
-			// Events were lost: any file may have changed, and folders may be new.
+			// Events were lost: any file may have changed or be gone, and folders may be new.
 			files, err := s.addFolders(s.root)
 			if err != nil {
 				s.lookInstead(err)
 			}
-			send(files)
+			send(append(files, "."))
 		}
 	}
 	for ctx.Err() == nil {
@@ -151,6 +151,9 @@ func (s *source) touchedBy(event fsnotify.Event) []string {
 // it may have changed before.
 func (s *source) look(before map[string]string) (touched []string, now map[string]string) {
 	now = map[string]string{}
+	if before == nil {
+		touched = append(touched, ".") // some may be gone
+	}
 	err := walkSource(s.root, s.rules, func(name string, entry fs.DirEntry) error {
 		if entry.IsDir() {
 			return nil
