@@ -26,6 +26,7 @@ import (
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/ingress"
 	"slipway.dev/slipway/internal/stages/image"
+	"slipway.dev/slipway/internal/supplychain/controller"
 	"slipway.dev/slipway/internal/version"
 )
 
@@ -155,6 +156,9 @@ func orOff(address string) string {
 
 // setup adds everything that the pod runs.
 func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
+	if err := controller.Setup(mgr, controller.Options{MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+		return fmt.Errorf("setting up the choreographer: %w", err)
+	}
 	if err := image.Setup(ctx, mgr, image.Options{
 		Aliases:       options.registryAliases,
 		EventsURL:     options.registryEvents,

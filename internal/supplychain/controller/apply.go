@@ -1,0 +1,189 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/realize"
+)
+
+const (
+	fieldManager = "slipway-supplychain"
+	// annotationHash names what was applied, so that nothing is written while nothing changes, whoever runs.
+	annotationHash = "slipway.dev/applied-hash"
+	// annotationAccount names the service account that stamped an object, which is asked to delete it when no
+	// supply chain is left to name one.
+	annotationAccount = "slipway.dev/service-account"
+)
+
+// cluster is the cluster as one workload may see and change it.
+type cluster struct {
+	templates client.Reader
+	stamped   *stampedObjects
+	identity  *identity
+	workload  *v1alpha1.Workload
+	// applied gets an event for each object that was written.
+	applied []realize.Event
+}
+
+var _ realize.Cluster = (*cluster)(nil)
+
+// newTemplate returns an empty template of a kind, nil for a kind that is none.
+func newTemplate(kind string) client.Object {
+	switch kind {
+	case v1alpha1.KindClusterSourceTemplate:
+		return &v1alpha1.ClusterSourceTemplate{}
+	case v1alpha1.KindClusterImageTemplate:
+		return &v1alpha1.ClusterImageTemplate{}
+	case v1alpha1.KindClusterConfigTemplate:
+		return &v1alpha1.ClusterConfigTemplate{}
+	case v1alpha1.KindClusterTemplate:
+		return &v1alpha1.ClusterTemplate{}
+	default:
+		return nil
+	}
+}
+
+// Template reads a template from the controller's cache.
+func (c *cluster) Template(ctx context.Context, kind, name string) (*realize.Template, error) {
+	object := newTemplate(kind)
+	if object == nil {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Group: v1alpha1.GroupVersion.Group, Resource: kind}, name)
+	}
+	if err := c.templates.Get(ctx, types.NamespacedName{Name: name}, object); err != nil {
+		return nil, err
+	}
+	return realize.TemplateOf(object)
+}
+
+// Resource names a kind.
+func (c *cluster) Resource(kind schema.GroupVersionKind) (realize.Resource, error) {
+	mapping, err := c.stamped.mapping(kind)
+	if err != nil {
+		return realize.Resource{}, err
+	}
+	return realize.Resource{Name: mapping.Resource.GroupResource().String(), Namespaced: namespaced(mapping)}, nil
+}
+
+func namespaced(mapping *meta.RESTMapping) bool {
+	return mapping.Scope.Name() == meta.RESTScopeNameNamespace
+}
+
+// Apply writes object if the cluster has not got it, or has it otherwise.
+func (c *cluster) Apply(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	mapping, err := c.stamped.mapping(object.GroupVersionKind())
+	if err != nil {
+		return nil, err
+	}
+	wanted, hash, err := c.prepare(object, mapping)
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.live(ctx, mapping, wanted)
+	if err != nil {
+		return nil, err
+	}
+	if live != nil {
+		if err := c.mayWrite(live); err != nil {
+			return nil, err
+		}
+		same := live.GetAnnotations()[annotationHash] == hash && (holds(live.Object, wanted.Object) || c.stamped.settled(live, hash))
+		if same {
+			return live, nil
+		}
+		// Should the object be replaced by another of its name meanwhile, the API server refuses.
+		wanted.SetUID(live.GetUID())
+	}
+	written, err := c.at(mapping, wanted.GetNamespace()).Apply(ctx, wanted.GetName(), wanted, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	written.SetManagedFields(nil)
+	c.stamped.wrote(written, hash)
+	c.tell(live, written, mapping)
+	return written, nil
+}
+
+// prepare returns what to send, and its hash.
+func (c *cluster) prepare(object *unstructured.Unstructured, mapping *meta.RESTMapping) (*unstructured.Unstructured, string, error) {
+	content, ok := withoutNulls(object.Object).(map[string]any)
+	if !ok {
+		return nil, "", errors.New("the object is empty")
+	}
+	wanted := &unstructured.Unstructured{Object: content}
+	if !namespaced(mapping) {
+		wanted.SetNamespace("")
+	}
+	annotations := wanted.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	delete(annotations, annotationHash)
+	annotations[annotationAccount] = c.identity.account.String()
+	wanted.SetAnnotations(annotations)
+	hash := digest(wanted.Object)
+	annotations[annotationHash] = hash
+	wanted.SetAnnotations(annotations)
+	return wanted, hash, nil
+}
+
+func (c *cluster) at(mapping *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
+	resource := c.identity.client.Resource(mapping.Resource)
+	if namespaced(mapping) {
+		return resource.Namespace(namespace)
+	}
+	return resource
+}
+
+// live returns what the cluster has, nil for nothing. The watch knows all that carries the label of stamped objects;
+// whether something else has the name, only the API server can tell.
+func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	informer, err := c.stamped.watch(ctx, mapping.Resource)
+	if err != nil {
+		return nil, err
+	}
+	if found := c.stamped.cached(informer, wanted.GetNamespace(), wanted.GetName()); found != nil {
+		return found.DeepCopy(), nil
+	}
+	found, err := c.at(mapping, wanted.GetNamespace()).Get(ctx, wanted.GetName(), metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("failed to get unstructured [%s/%s] from api server: %w", wanted.GetNamespace(), wanted.GetName(), err)
+	}
+	return found, nil
+}
+
+// mayWrite: what another controls is left alone.
+func (c *cluster) mayWrite(live *unstructured.Unstructured) error {
+	owner := metav1.GetControllerOf(live)
+	if owner == nil || owner.UID == c.workload.UID {
+		return nil
+	}
+	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this workload: it is left as it is",
+		live.GetKind(), live.GetName(), owner.Kind, owner.Name, owner.UID)
+}
+
+func (c *cluster) tell(live, written *unstructured.Unstructured, mapping *meta.RESTMapping) {
+	verb := "Created"
+	if live != nil {
+		if live.GetResourceVersion() == written.GetResourceVersion() {
+			return // the API server found nothing to change
+		}
+		verb = "Patched"
+	}
+	c.applied = append(c.applied, realize.Event{Reason: realize.EventStampedObjectApplied,
+		Message: fmt.Sprintf("%s object [%s/%s]", verb, mapping.Resource.GroupResource(), written.GetName())})
+}

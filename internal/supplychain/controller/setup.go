@@ -1,0 +1,95 @@
+// Package controller keeps workloads and supply chains as they should be: it watches them, and all that they depend
+// on, and has realize stamp what a workload's chain asks for. What to stamp, and what it means, is decided in
+// selector, template and realize.
+//
+// Objects are written with server-side apply and the identity of the workload's service account, so that nobody gets
+// more through a supply chain than that account may do. The controller itself needs: get, list and watch on
+// workloads, clustersupplychains, the four kinds of templates, serviceaccounts, roles, rolebindings, clusterroles,
+// clusterrolebindings and every kind that templates stamp; create on serviceaccounts/token; update on
+// workloads/status and clustersupplychains/status; create and patch on events of events.k8s.io.
+package controller
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+)
+
+const (
+	defaultConcurrency = 8
+	retryFirst         = 5 * time.Millisecond
+	retryLongest       = 2 * time.Minute
+	recorderName       = "slipway.dev/supply-chain"
+)
+
+// Options are the settings of Setup; the zero value works.
+type Options struct {
+	// MaxConcurrent is how many workloads are worked on at once; 0 means 8.
+	MaxConcurrent int
+	// Logger gets what the conditions of workloads do not show; nil discards.
+	Logger *slog.Logger
+	// SkipNameValidation allows several controllers of the same name in one process, which only tests want.
+	SkipNameValidation bool
+}
+
+// AddToScheme makes the kinds that the controllers read through the manager's client known to a scheme. The kinds of
+// rbac.authorization.k8s.io must be in it too, as they are in client-go's scheme.
+func AddToScheme(scheme *runtime.Scheme) error { return v1alpha1.AddToScheme(scheme) }
+
+// Setup adds the controllers of workloads and supply chains to a manager, whose scheme has had AddToScheme. They
+// start with the manager. An error means that the manager's configuration cannot be used.
+func Setup(mgr ctrl.Manager, options Options) error {
+	if options.MaxConcurrent == 0 {
+		options.MaxConcurrent = defaultConcurrency
+	}
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	config := rest.CopyConfig(mgr.GetConfig())
+	config.QPS = -1 // the API server has its own fair queues; a second throttle here would only add latency
+	reader, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("preparing the watches of stamped objects: %w", err)
+	}
+	tokens, err := clientcorev1.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("preparing the requests for tokens: %w", err)
+	}
+	w := &workloads{
+		client:     mgr.GetClient(),
+		identities: newIdentities(config, tokens),
+		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
+		waiting:    newWaiting(),
+		recorder:   mgr.GetEventRecorder(recorderName),
+		log:        options.Logger,
+	}
+	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrent)); err != nil {
+		return fmt.Errorf("setting up the controller of workloads: %w", err)
+	}
+	c := &chains{client: mgr.GetClient()}
+	if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
+		return fmt.Errorf("setting up the controller of supply chains: %w", err)
+	}
+	return nil
+}
+
+func controllerOptions(options Options, concurrent int) controller.Options {
+	recoverPanic := true
+	return controller.Options{
+		MaxConcurrentReconciles: concurrent,
+		RecoverPanic:            &recoverPanic,
+		SkipNameValidation:      &options.SkipNameValidation,
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](retryFirst, retryLongest),
+	}
+}

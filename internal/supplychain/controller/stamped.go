@@ -1,0 +1,248 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+)
+
+const (
+	indexOwner   = "owner"
+	syncPatience = 5 * time.Second
+)
+
+// stampedObjects watches what supply chains stamped: one informer per kind, which holds only objects that carry the
+// label of stamped objects, and wakes the workload of each that changes.
+type stampedObjects struct {
+	reader dynamic.Interface
+	mapper meta.RESTMapper
+	log    *slog.Logger
+
+	mu    sync.Mutex
+	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
+	stop  <-chan struct{}
+	kinds map[schema.GroupVersionResource]cache.SharedIndexInformer
+	// written holds what our own writes returned until the watch has caught up, and what is settled: see settled.
+	written map[types.UID]written
+}
+
+// written is the last write of an object.
+type written struct {
+	object *unstructured.Unstructured
+	// settled is the fingerprint of the object as the API server has it after a write of hash. It says that what
+	// still differs from what we want is how the API server puts it, and not drift.
+	hash, settled string
+}
+
+func newStampedObjects(reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
+	return &stampedObjects{
+		reader: reader, mapper: mapper, log: log,
+		kinds:   map[schema.GroupVersionResource]cache.SharedIndexInformer{},
+		written: map[types.UID]written{},
+	}
+}
+
+// Start takes the queue to wake workloads in. It is a source of the controller, so that runs before any reconcile.
+func (s *stampedObjects) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queue, s.stop = queue, ctx.Done()
+	return nil
+}
+
+// mapping finds how a kind is served.
+func (s *stampedObjects) mapping(kind schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	mapping, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if err != nil {
+		return nil, fmt.Errorf("finding kind %s: %w", kind, err)
+	}
+	return mapping, nil
+}
+
+// watch returns the informer of a kind, started. Whoever asks first waits until it has its first list, up to some
+// seconds: a kind that cannot be watched must not hold up the others for ever.
+func (s *stampedObjects) watch(ctx context.Context, resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+	s.mu.Lock()
+	informer, known := s.kinds[resource]
+	if !known {
+		made, err := s.informer(resource)
+		if err != nil {
+			s.mu.Unlock()
+			return nil, err
+		}
+		informer, s.kinds[resource] = made, made
+		go informer.Run(s.stop)
+	}
+	s.mu.Unlock()
+	if !known {
+		patient, cancel := context.WithTimeout(ctx, syncPatience)
+		defer cancel()
+		if !cache.WaitForCacheSync(patient.Done(), informer.HasSynced) {
+			s.log.Warn("the watch of a stamped kind has not begun yet", "resource", resource.String())
+		}
+	}
+	return informer, nil
+}
+
+func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+	onlyStamped := func(options *metav1.ListOptions) { options.LabelSelector = v1alpha1.LabelWorkloadName }
+	indexers := cache.Indexers{indexOwner: func(object any) ([]string, error) {
+		if found, ok := object.(*unstructured.Unstructured); ok {
+			if owner := metav1.GetControllerOfNoCopy(found); owner != nil {
+				return []string{string(owner.UID)}, nil
+			}
+		}
+		return nil, nil
+	}}
+	informer := dynamicinformer.NewFilteredDynamicInformer(s.reader, resource, metav1.NamespaceAll, 0, indexers, onlyStamped).Informer()
+	err := informer.SetTransform(func(object any) (any, error) {
+		if found, ok := object.(*unstructured.Unstructured); ok {
+			found.SetManagedFields(nil) // nothing reads them, and they are half of the object
+		}
+		return object, nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the watch of %s: %w", resource, err)
+	}
+	_, err = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { s.seen(object) },
+		UpdateFunc: func(_, object any) { s.seen(object) },
+		DeleteFunc: s.gone,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the watch of %s: %w", resource, err)
+	}
+	return informer, nil
+}
+
+func (s *stampedObjects) seen(object any) {
+	if found, ok := object.(*unstructured.Unstructured); ok {
+		s.wake(found)
+	}
+}
+
+func (s *stampedObjects) gone(object any) {
+	if unknown, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = unknown.Obj
+	}
+	found, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return
+	}
+	s.mu.Lock()
+	delete(s.written, found.GetUID())
+	s.mu.Unlock()
+	s.wake(found)
+}
+
+// wake puts the workload of a stamped object in the queue.
+func (s *stampedObjects) wake(object *unstructured.Unstructured) {
+	workload := types.NamespacedName{
+		Namespace: fullName(object, v1alpha1.LabelWorkloadNamespace),
+		Name:      fullName(object, v1alpha1.LabelWorkloadName),
+	}
+	s.mu.Lock()
+	queue := s.queue
+	s.mu.Unlock()
+	queue.Add(reconcile.Request{NamespacedName: workload})
+}
+
+// fullName reads a name from its label or, where a label had no room for it, from the annotation beside it.
+func fullName(object *unstructured.Unstructured, key string) string {
+	if name, ok := object.GetAnnotations()[key]; ok {
+		return name
+	}
+	return object.GetLabels()[key]
+}
+
+// cached returns the object as the watch or our own last write has it, whichever is later; nil where neither has.
+func (s *stampedObjects) cached(informer cache.SharedIndexInformer, namespace, name string) *unstructured.Unstructured {
+	key := name
+	if namespace != "" {
+		key = namespace + "/" + name
+	}
+	found, exists, err := informer.GetStore().GetByKey(key)
+	if err != nil || !exists {
+		return nil
+	}
+	object, ok := found.(*unstructured.Unstructured)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := s.written[object.GetUID()]
+	if last.object == nil {
+		return object
+	}
+	if older(object, last.object) {
+		return last.object
+	}
+	last.object = nil // the watch has caught up
+	s.written[object.GetUID()] = last
+	return object
+}
+
+// older says whether a was read before b was written. What is no number cannot be compared, and is not older.
+func older(a, b *unstructured.Unstructured) bool {
+	first, err := strconv.ParseUint(a.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return false
+	}
+	second, err := strconv.ParseUint(b.GetResourceVersion(), 10, 64)
+	return err == nil && first < second
+}
+
+// ownedBy returns the objects of all watched kinds that the workload with this UID controls.
+func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
+	s.mu.Lock()
+	informers := make([]cache.SharedIndexInformer, 0, len(s.kinds))
+	for _, informer := range s.kinds {
+		informers = append(informers, informer)
+	}
+	s.mu.Unlock()
+	var owned []*unstructured.Unstructured
+	for _, informer := range informers {
+		found, err := informer.GetIndexer().ByIndex(indexOwner, string(uid))
+		if err != nil {
+			continue
+		}
+		for _, object := range found {
+			if object, ok := object.(*unstructured.Unstructured); ok {
+				owned = append(owned, object)
+			}
+		}
+	}
+	return owned
+}
+
+// wrote notes a write of ours.
+func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written[object.GetUID()] = written{object: object, hash: hash, settled: fingerprint(object)}
+}
+
+// settled says whether object is just as the API server left it when it was last given what hash stands for.
+func (s *stampedObjects) settled(object *unstructured.Unstructured, hash string) bool {
+	s.mu.Lock()
+	last := s.written[object.GetUID()]
+	s.mu.Unlock()
+	return last.hash == hash && last.settled != "" && last.settled == fingerprint(object)
+}

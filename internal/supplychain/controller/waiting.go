@@ -1,0 +1,102 @@
+package controller
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// afterRefusal are the pauses before trying again what was forbidden. A change of roles wakes the workload, but the
+// API server itself may learn of that change a moment after us; beyond that, only the next change helps.
+var afterRefusal = [...]time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second}
+
+// waiting remembers which workload uses which service account, so that a change of an account or of what it may do
+// wakes the workloads it concerns.
+type waiting struct {
+	mu       sync.Mutex
+	account  map[types.NamespacedName]types.NamespacedName
+	users    map[types.NamespacedName]map[types.NamespacedName]bool
+	refusals map[types.NamespacedName]int
+}
+
+func newWaiting() *waiting {
+	return &waiting{
+		account:  map[types.NamespacedName]types.NamespacedName{},
+		users:    map[types.NamespacedName]map[types.NamespacedName]bool{},
+		refusals: map[types.NamespacedName]int{},
+	}
+}
+
+// uses notes that workload uses account. It is called before the account is looked for, so that its appearance is
+// never missed.
+func (w *waiting) uses(workload, account types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.account[workload] == account {
+		return
+	}
+	w.drop(workload)
+	w.account[workload] = account
+	if w.users[account] == nil {
+		w.users[account] = map[types.NamespacedName]bool{}
+	}
+	w.users[account][workload] = true
+}
+
+// forget drops a workload.
+func (w *waiting) forget(workload types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.drop(workload)
+	delete(w.refusals, workload)
+}
+
+func (w *waiting) drop(workload types.NamespacedName) {
+	account, ok := w.account[workload]
+	if !ok {
+		return
+	}
+	delete(w.account, workload)
+	delete(w.users[account], workload)
+	if len(w.users[account]) == 0 {
+		delete(w.users, account)
+	}
+}
+
+// changed returns the workloads that use an account for which concerns is true, and lets them try again quickly.
+func (w *waiting) changed(concerns func(account types.NamespacedName) bool) []types.NamespacedName {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var woken []types.NamespacedName
+	for account, users := range w.users {
+		if !concerns(account) {
+			continue
+		}
+		for workload := range users {
+			delete(w.refusals, workload)
+			woken = append(woken, workload)
+		}
+	}
+	return woken
+}
+
+// refused returns the pause after which a workload that was forbidden something tries again, and 0 when it has tried
+// often enough.
+func (w *waiting) refused(workload types.NamespacedName) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	tries := w.refusals[workload]
+	if tries >= len(afterRefusal) {
+		return 0
+	}
+	w.refusals[workload] = tries + 1
+	return afterRefusal[tries]
+}
+
+// allowed notes that a workload is forbidden nothing.
+func (w *waiting) allowed(workload types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.refusals, workload)
+}
