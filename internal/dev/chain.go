@@ -1,0 +1,108 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/hint"
+	"slipway.dev/slipway/internal/supplychain/selector"
+)
+
+// startsAt is the annotation with which a supply chain says what it must be fed.
+const startsAt = "slipway.dev/starts-at"
+
+var (
+	workloadResource = v1alpha1.GroupVersion.WithResource("workloads")
+	chainResource    = v1alpha1.GroupVersion.WithResource("clustersupplychains")
+)
+
+// checkChain makes sure that the workload selects a supply chain that can be fed with an image. It asks the cluster
+// only when the workload file is another than at the last time.
+func (s *session) checkChain(ctx context.Context, loaded *loadedWorkload) error {
+	if s.checked == loaded.content {
+		return nil
+	}
+	found, err := s.objects.Resource(chainResource).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return hint.Withf(fmt.Errorf("reading the supply chains: %w", err), "`%s` installs what is missing", s.Up)
+	}
+	chains := make([]v1alpha1.ClusterSupplyChain, len(found.Items))
+	for i := range found.Items {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Items[i].Object, &chains[i]); err != nil {
+			return fmt.Errorf("reading the supply chain %s: %w", found.Items[i].GetName(), err)
+		}
+	}
+	if err := chainFor(loaded.workload, chains); err != nil {
+		return fmt.Errorf("%s: %w", loaded.file, err)
+	}
+	s.checked = loaded.content
+	return nil
+}
+
+// chainFor says why none of the chains is for a workload; nil means that one is.
+func chainFor(workload *v1alpha1.Workload, chains []v1alpha1.ClusterSupplyChain) error {
+	slices.SortFunc(chains, func(a, b v1alpha1.ClusterSupplyChain) int { return strings.Compare(a.Name, b.Name) })
+	selectors := make([]selector.Selector, len(chains))
+	for i := range chains {
+		selectors[i] = selector.OfChain(&chains[i])
+	}
+	best, _ := selector.Best(selectors, workload)
+	switch {
+	case len(chains) == 0:
+		return hint.With(fmt.Errorf("there is no supply chain in the cluster for workload %s", workload.Name),
+			"install some with `slipway up --profile basic`, or apply your own")
+	case len(best) == 0:
+		return hint.Withf(fmt.Errorf("the labels of workload %s (%s) select no supply chain", workload.Name, inOrder(workload.Labels)),
+			"there are these, with what they ask for: %s", describeChains(chains))
+	case len(best) > 1:
+		var names []string
+		for _, i := range best {
+			names = append(names, chains[i].Name)
+		}
+		return hint.With(fmt.Errorf("the labels of workload %s (%s) select several supply chains: %s", workload.Name, inOrder(workload.Labels), strings.Join(names, ", ")),
+			"change the labels so that one chain asks for more of them than the others, or remove a chain")
+	}
+	chain := chains[best[0]]
+	if at := chain.Annotations[startsAt]; at != "" && at != "image" {
+		return hint.Withf(fmt.Errorf("the supply chain %s of workload %s starts at %s, and dev feeds images", chain.Name, workload.Name, at),
+			"choose a chain that starts at an image: %s", describeChains(chains))
+	}
+	return nil
+}
+
+func describeChains(chains []v1alpha1.ClusterSupplyChain) string {
+	var parts []string
+	for _, chain := range chains {
+		asks := inOrder(chain.Spec.Selector)
+		for _, expression := range chain.Spec.SelectorMatchExpressions {
+			asks = join(asks, strings.TrimSpace(fmt.Sprintf("%s %s %s", expression.Key, expression.Operator, strings.Join(expression.Values, ","))))
+		}
+		for _, field := range chain.Spec.SelectorMatchFields {
+			asks = join(asks, strings.TrimSpace(fmt.Sprintf("field %s %s %s", field.Key, field.Operator, strings.Join(field.Values, ","))))
+		}
+		parts = append(parts, chain.Name+" ("+asks+")")
+	}
+	return strings.Join(parts, "; ")
+}
+
+func join(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + ", " + b
+}
+
+func inOrder(labels map[string]string) string {
+	var parts []string
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, key+": "+labels[key])
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,255 @@
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/portforward"
+	"k8s.io/client-go/transport/spdy"
+
+	"slipway.dev/slipway/internal/ui"
+)
+
+// destination is a pod and the port on which its program listens. Its zero value is nowhere.
+type destination struct {
+	namespace, pod string
+	port           int32
+}
+
+func newDestination(pod *corev1.Pod, d *appsv1.Deployment) destination {
+	if pod == nil || d == nil || portOf(d) == 0 {
+		return destination{}
+	}
+	return destination{namespace: pod.Namespace, pod: pod.Name, port: portOf(d)}
+}
+
+// forward leads from a port of this machine to the newest pod. The local port is taken once and stays; each rollout
+// only changes where new connections go.
+type forward struct {
+	dial     func(destination) (httpstream.Connection, error)
+	progress ui.Progress
+
+	mutex    sync.Mutex
+	listener net.Listener // nil before the first pod
+	to       destination
+	tunnel   httpstream.Connection // to that pod; nil before the first connection, and after it was lost
+	requests int
+	wait     sync.WaitGroup
+	closed   bool
+	open     map[net.Conn]struct{}
+}
+
+func newForward(config *rest.Config, client kubernetes.Interface, progress ui.Progress) *forward {
+	dial := func(to destination) (httpstream.Connection, error) {
+		url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(to.namespace).Name(to.pod).SubResource("portforward").URL()
+		transport, upgrader, err := spdy.RoundTripperFor(config)
+		if err != nil {
+			return nil, err
+		}
+		older := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+		newer, err := portforward.NewSPDYOverWebsocketDialer(url, config)
+		if err != nil {
+			return nil, err
+		}
+		connection, _, err := portforward.NewFallbackDialer(newer, older, func(err error) bool {
+			return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
+		}).Dial(portforward.PortForwardProtocolV1Name)
+		return connection, err
+	}
+	return &forward{dial: dial, progress: progress, open: map[net.Conn]struct{}{}}
+}
+
+// tries is how many ports are tried from the app's own upwards.
+const tries = 50
+
+// point makes new connections go to a pod, and begins to listen if it has not yet.
+func (f *forward) point(to destination) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.closed || to == (destination{}) {
+		return
+	}
+	if f.tunnel != nil && to != f.to {
+		_ = f.tunnel.Close()
+		f.tunnel = nil
+	}
+	f.to = to
+	if f.listener != nil {
+		return
+	}
+	listener, err := listen(int(to.port))
+	if err != nil {
+		f.progress.Warn("forwarding a port: %v", err)
+		return
+	}
+	f.listener = listener
+	f.wait.Go(func() { f.accept(listener) })
+}
+
+// listen takes a port on the loopback interface: the one given, or the next that is free. Ports below 1024 begin at
+// 8000 more, since they are not for everyone.
+func listen(port int) (net.Listener, error) {
+	if port < 1024 {
+		port += 8000
+	}
+	var first error
+	for i := range tries {
+		if port+i > 65535 {
+			break
+		}
+		listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port+i))) //nolint:noctx // it does not wait
+		if err == nil {
+			return listener, nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// describe says where it leads; "" when it does not.
+func (f *forward) describe() string {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.listener == nil {
+		return ""
+	}
+	address, ok := f.listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	text := fmt.Sprintf("http://localhost:%d/ leads to port %d of the pod", address.Port, f.to.port)
+	if wanted := int(f.to.port); wanted >= 1024 && address.Port != wanted {
+		text += fmt.Sprintf(" (%d is taken on this machine)", wanted)
+	}
+	return text
+}
+
+func (f *forward) accept(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return // it was closed
+		}
+		f.mutex.Lock()
+		if f.closed {
+			f.mutex.Unlock()
+			_ = connection.Close()
+			return
+		}
+		f.open[connection] = struct{}{}
+		f.wait.Go(func() { f.serve(connection) })
+		f.mutex.Unlock()
+	}
+}
+
+func (f *forward) serve(connection net.Conn) {
+	defer func() {
+		_ = connection.Close()
+		f.mutex.Lock()
+		delete(f.open, connection)
+		f.mutex.Unlock()
+	}()
+	err := f.carry(connection)
+	f.mutex.Lock()
+	closed := f.closed
+	f.mutex.Unlock()
+	if err != nil && !closed && !errors.Is(err, net.ErrClosed) {
+		f.progress.Warn("forwarding a connection to the pod: %v", err)
+	}
+}
+
+// streams opens the two streams of one connection. A tunnel that was lost, because its pod has gone or the API server
+// was away, is dialled once more.
+func (f *forward) streams() (data, problems httpstream.Stream, tunnel httpstream.Connection, err error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	for range 2 {
+		if f.tunnel == nil {
+			if f.tunnel, err = f.dial(f.to); err != nil {
+				f.tunnel = nil
+				return nil, nil, nil, err
+			}
+		}
+		f.requests++
+		header := http.Header{}
+		header.Set(corev1.PortHeader, strconv.Itoa(int(f.to.port)))
+		header.Set(corev1.PortForwardRequestIDHeader, strconv.Itoa(f.requests))
+		header.Set(corev1.StreamType, corev1.StreamTypeError)
+		if problems, err = f.tunnel.CreateStream(header); err == nil {
+			_ = problems.Close() // nothing is written to it
+			header.Set(corev1.StreamType, corev1.StreamTypeData)
+			if data, err = f.tunnel.CreateStream(header); err == nil {
+				return data, problems, f.tunnel, nil
+			}
+		}
+		_ = f.tunnel.Close()
+		f.tunnel = nil
+	}
+	return nil, nil, nil, err
+}
+
+// carry copies both ways until the pod's side ends, and returns what the node says went wrong.
+func (f *forward) carry(connection net.Conn) error {
+	data, problems, tunnel, err := f.streams()
+	if err != nil {
+		return err
+	}
+	defer tunnel.RemoveStreams(data, problems)
+	said := make(chan error, 1)
+	go func() {
+		text, err := io.ReadAll(problems)
+		if len(text) > 0 {
+			err = errors.New(string(text))
+		}
+		said <- err
+	}()
+	back := make(chan struct{})
+	go func() {
+		defer close(back)
+		_, _ = io.Copy(connection, data)
+	}()
+	go func() {
+		_, _ = io.Copy(data, connection)
+		_ = data.Close() // the program sees that no more comes
+	}()
+	<-back
+	_ = data.Reset()
+	select {
+	case err = <-said:
+	case <-tunnel.CloseChan():
+		err = nil // the pod has gone, which the next connection finds out
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
+}
+
+func (f *forward) close() {
+	f.mutex.Lock()
+	f.closed = true
+	if f.listener != nil {
+		_ = f.listener.Close()
+	}
+	for connection := range f.open {
+		_ = connection.Close()
+	}
+	if f.tunnel != nil {
+		_ = f.tunnel.Close()
+	}
+	f.mutex.Unlock()
+	f.wait.Wait()
+}

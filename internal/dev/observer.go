@@ -1,0 +1,103 @@
+package dev
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+)
+
+// observer keeps what the cluster tells of a workload and of what may come of it, by watches alone.
+type observer struct {
+	namespace, name string
+	changed         chan struct{} // has a value when something changed since it was last taken
+	stop            chan struct{}
+
+	workloads dynamicinformer.DynamicSharedInformerFactory
+	others    informers.SharedInformerFactory
+	synced    []cache.InformerSynced
+}
+
+// newObserver begins to watch and returns at once.
+func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string) *observer {
+	o := &observer{
+		namespace: namespace, name: name, changed: make(chan struct{}, 1), stop: make(chan struct{}),
+		workloads: dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, func(options *metav1.ListOptions) {
+			options.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
+		}),
+		others: informers.NewSharedInformerFactoryWithOptions(typed, 0, informers.WithNamespace(namespace)),
+	}
+	for _, informer := range []cache.SharedIndexInformer{
+		o.workloads.ForResource(workloadResource).Informer(),
+		o.others.Apps().V1().Deployments().Informer(),
+		o.others.Apps().V1().ReplicaSets().Informer(),
+		o.others.Core().V1().Pods().Informer(),
+	} {
+		o.synced = append(o.synced, informer.HasSynced)
+		// The library tries again by itself, and a run that gets no news ends with its time limit.
+		_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
+		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+			AddFunc: func(any) { o.tell() }, UpdateFunc: func(any, any) { o.tell() }, DeleteFunc: func(any) { o.tell() },
+		}) // an error means that it was stopped, which it was not
+	}
+	o.workloads.Start(o.stop)
+	o.others.Start(o.stop)
+	return o
+}
+
+func (o *observer) tell() {
+	select {
+	case o.changed <- struct{}{}:
+	default:
+	}
+}
+
+// sync waits until everything that is there has been told of.
+func (o *observer) sync(ctx context.Context) error {
+	if !cache.WaitForCacheSync(ctx.Done(), o.synced...) {
+		return fmt.Errorf("watching the cluster: %w", context.Cause(ctx))
+	}
+	return nil
+}
+
+// see returns what is known now.
+func (o *observer) see() (seen, error) {
+	var s seen
+	everything := labels.Everything()
+	found, err := o.workloads.ForResource(workloadResource).Lister().ByNamespace(o.namespace).Get(o.name)
+	if err == nil {
+		object, ok := found.(*unstructured.Unstructured)
+		if !ok {
+			return s, fmt.Errorf("reading the workload: it came as %T", found)
+		}
+		s.workload = &v1alpha1.Workload{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, s.workload); err != nil {
+			return s, fmt.Errorf("reading the workload: %w", err)
+		}
+	}
+	if s.deployments, err = o.others.Apps().V1().Deployments().Lister().List(everything); err != nil {
+		return s, err
+	}
+	if s.replicaSets, err = o.others.Apps().V1().ReplicaSets().Lister().List(everything); err != nil {
+		return s, err
+	}
+	s.pods, err = o.others.Core().V1().Pods().Lister().List(everything)
+	return s, err
+}
+
+func (o *observer) close() {
+	close(o.stop)
+	o.workloads.Shutdown()
+	o.others.Shutdown()
+}

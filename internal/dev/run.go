@@ -1,0 +1,207 @@
+package dev
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/hint"
+)
+
+// fieldManager owns what dev applies.
+const fieldManager = "slipway-dev"
+
+// run does all the steps once. The report tells of those that were reached, also when it fails.
+func (s *session) run(ctx context.Context, number int, files []string) (Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("%w (%s)", ErrTimeout, s.Timeout))
+	defer cancel()
+	r := newRecord(s.Progress, number, files)
+	err := s.steps(ctx, r)
+	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
+		err = fmt.Errorf("%w: %w", err, context.Cause(ctx))
+	}
+	return r.finish(err), err
+}
+
+func (s *session) steps(ctx context.Context, r *record) error {
+	loaded, err := readWorkload(s.file, s.Namespace, s.DefaultNamespace)
+	if err != nil {
+		return err
+	}
+	r.report.Namespace, r.report.Workload = loaded.object.GetNamespace(), loaded.object.GetName()
+	if err := s.checkChain(ctx, loaded); err != nil {
+		return err
+	}
+	observer := s.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
+
+	image, err := s.build(ctx, r)
+	if err != nil {
+		return err
+	}
+	reference, err := s.push(ctx, r, image)
+	if err != nil {
+		return err
+	}
+	r.report.Image, r.report.Digest = reference.String(), reference.DigestStr()
+	goal, err := s.apply(ctx, r, loaded, reference)
+	if err != nil {
+		return err
+	}
+	return s.arrive(ctx, r, observer, goal)
+}
+
+func (s *session) build(ctx context.Context, r *record) (v1.Image, error) {
+	step := r.start(ctx, "build", "Build "+s.Dir)
+	image, err := s.Builder.Build(ctx, build.Request{
+		Dir: s.Dir, Name: r.report.Workload, Platform: s.around.platform, Main: s.Main,
+		Update: func(what string) { step.update(what) },
+	})
+	if err != nil {
+		return nil, step.fail(err)
+	}
+	digest, err := image.Digest()
+	if err != nil {
+		return nil, step.fail(err)
+	}
+	step.done(digest.String()[:len("sha256:")+12])
+	return image, nil
+}
+
+// repository is where a workload's images are.
+func repository(registry, namespace, workload string) string {
+	if namespace == "default" {
+		return registry + "/apps/" + workload
+	}
+	return registry + "/apps/" + namespace + "/" + workload
+}
+
+func (s *session) push(ctx context.Context, r *record, image v1.Image) (name.Digest, error) {
+	place := repository(s.around.registry, r.report.Namespace, r.report.Workload)
+	step := r.start(ctx, "push", "Push to "+place)
+	tag, err := name.NewTag(place + ":latest")
+	if err != nil {
+		return name.Digest{}, step.fail(err)
+	}
+	pushed, err := s.pusher.Push(ctx, image, tag)
+	if err != nil {
+		return name.Digest{}, step.fail(err)
+	}
+	detail := "it was there already"
+	if pushed.Bytes > 0 {
+		detail = fmt.Sprintf("%.1f MB", float64(pushed.Bytes)/1e6)
+	}
+	step.done(detail)
+	return pushed.Reference, nil
+}
+
+// apply points the workload at the image, and makes it what its file says.
+func (s *session) apply(ctx context.Context, r *record, loaded *loadedWorkload, image name.Digest) (target, error) {
+	t := target{namespace: r.report.Namespace, name: r.report.Workload, image: image.String()}
+	step := r.start(ctx, "apply", "Workload "+t.namespace+"/"+t.name)
+	object := loaded.object.DeepCopy()
+	spec, ok := object.Object["spec"].(map[string]any)
+	if !ok {
+		spec = map[string]any{}
+		object.Object["spec"] = spec
+	}
+	spec["image"] = t.image
+	content, err := json.Marshal(object)
+	if err != nil {
+		return t, step.fail(err)
+	}
+	force := true
+	applied, err := s.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
+		metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+	if err != nil {
+		err = fmt.Errorf("applying workload %s/%s: %w", t.namespace, t.name, err)
+		if apierrors.IsNotFound(err) {
+			err = hint.Withf(err, "make the namespace with `kubectl create namespace %s`, if that is what is missing", t.namespace)
+		}
+		return t, step.fail(err)
+	}
+	t.generation = applied.GetGeneration()
+	step.done("")
+	return t, nil
+}
+
+// arrive follows the chain, with a step for each of its stages and one for the pod.
+func (s *session) arrive(ctx context.Context, r *record, o *observer, t target) error {
+	began := time.Now()
+	stages := map[string]*step{}
+	var pod *step
+	st, err := s.chase(ctx, o, t, func(st state) {
+		for _, stage := range st.stages {
+			one := stages[stage.name]
+			if one == nil {
+				one = r.startAt(ctx, began, stage.name, stage.title)
+				stages[stage.name] = one
+			}
+			if stage.done {
+				one.done("")
+			} else {
+				one.update(stage.detail)
+			}
+		}
+		if pod == nil && st.rolled != nil {
+			pod = r.startAt(ctx, began, "pod", "Pod of "+st.rolled.Name)
+		}
+		if pod != nil {
+			pod.update(st.waiting)
+		}
+	})
+	if err != nil {
+		r.failWhere(ctx, err)
+		return err
+	}
+	if pod != nil && st.pod != nil {
+		pod.done(st.pod.Name)
+	}
+	r.report.URL = s.findURL(ctx, t)
+	r.report.pod = newDestination(st.pod, st.rolled)
+	return nil
+}
+
+// findURL is where the app answers through the ports that `up` reserved; "" where the chain makes no ingress.
+func (s *session) findURL(ctx context.Context, t target) string {
+	if s.around.ingressPort == "" {
+		return ""
+	}
+	found, err := s.typed.NetworkingV1().Ingresses(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: "carto.run/workload-name=" + t.name})
+	if err != nil {
+		return "" // the app runs, whether or not we can say where
+	}
+	for _, ingress := range found.Items {
+		for _, rule := range ingress.Spec.Rules {
+			if rule.Host != "" {
+				return fmt.Sprintf("http://%s:%s/", rule.Host, s.around.ingressPort)
+			}
+		}
+	}
+	return ""
+}
+
+// portOf is the port on which a Deployment's program listens; 0 when it names none.
+func portOf(d *appsv1.Deployment) int32 {
+	var first int32
+	for _, c := range d.Spec.Template.Spec.Containers {
+		for _, port := range c.Ports {
+			if port.Name == "http" {
+				return port.ContainerPort
+			}
+			if first == 0 {
+				first = port.ContainerPort
+			}
+		}
+	}
+	return first
+}
