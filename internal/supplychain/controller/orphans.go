@@ -6,188 +6,140 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
 )
 
-// orphan is an object that was stamped for the workload and that no resource of its chain wants any more.
-type orphan struct {
-	object  *unstructured.Unstructured
-	mapping *meta.RESTMapping
+// swept is what came of looking for orphans.
+type swept struct {
+	// kept are entries for status.resources of those that could not be deleted.
+	kept   []v1alpha1.ResourceStatus
+	events []realize.Event
+	// retry is why trying again may help; else nil. forbidden : a change of roles may help.
+	retry     error
+	forbidden bool
 }
 
-// identityClient deletes on behalf of a service account.
-type identityClient struct{ dynamic.Interface }
-
-func clientOf(i *identity) *identityClient { return &identityClient{i.client} }
-
-// abandon deletes all that was stamped for a workload which no chain wants, as the accounts that stamped it.
-func (w *workloads) abandon(ctx context.Context, workload *v1alpha1.Workload, now metav1.Time, came *outcome) {
-	before := workload.Status.Resources
-	workload.Status.Resources = nil
-	w.deleteOrphans(ctx, workload, before, now, func(ctx context.Context, o *orphan) (*identityClient, error) {
-		return w.stamper(ctx, workload, o.object)
-	}, came)
-}
-
-// stamper is the identity that stamped an object.
-func (w *workloads) stamper(ctx context.Context, workload *v1alpha1.Workload, object *unstructured.Unstructured) (*identityClient, error) {
-	namespace, name, found := strings.Cut(object.GetAnnotations()[annotationAccount], string(types.Separator))
-	if !found {
-		return nil, errors.New("it does not say which service account stamped it")
+// sweep deletes the objects that workload controls and that are not among current, each with the identity given or,
+// where that may not, the one that stamped it. identity may be nil.
+func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, current []v1alpha1.ResourceStatus, identity *identity, now metav1.Time) swept {
+	for _, before := range workload.Status.Resources {
+		w.watchAgain(ctx, before.StampedRef)
 	}
-	account := types.NamespacedName{Namespace: namespace, Name: name}
-	w.waiting.uses(client.ObjectKeyFromObject(workload), account)
-	stored := &corev1.ServiceAccount{}
-	if err := w.client.Get(ctx, account, stored); err != nil {
-		return nil, fmt.Errorf("service account [%s]: %w", account, err)
+	wanted := map[string]bool{}
+	for _, resource := range current {
+		if ref := resource.StampedRef; ref != nil {
+			wanted[identityOf(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), ref.Namespace, ref.Name)] = true
+		}
 	}
-	identity, err := w.identities.of(account, stored.UID)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := identity.ready(ctx); err != nil {
-		return nil, err
-	}
-	return clientOf(identity), nil
-}
-
-// deleteOrphans deletes what the workload owns and its new status does not name. before is the previous status: its
-// kinds are looked through too, and its entries stay visible while their objects are there.
-func (w *workloads) deleteOrphans(ctx context.Context, workload *v1alpha1.Workload, before []v1alpha1.ResourceStatus, now metav1.Time,
-	as func(context.Context, *orphan) (*identityClient, error), came *outcome,
-) {
-	if err := w.watchKinds(ctx, before); err != nil {
-		came.retry = errors.Join(came.retry, err)
-		return
-	}
+	var result swept
+	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range w.stamped.ownedBy(workload.UID) {
-		if wanted(workload.Status.Resources, object) {
+		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
+		if wanted[is] || seen[object.GetUID()] || object.GetDeletionTimestamp() != nil {
 			continue
 		}
-		mapping, err := w.stamped.mapping(object.GroupVersionKind())
-		if err != nil {
-			continue // its kind is gone, and so is it
-		}
-		o := &orphan{object: object, mapping: mapping}
-		err = w.deleteOrphan(ctx, o, as, came)
-		if err == nil {
-			continue
-		}
-		w.keepVisible(workload, before, o, err, now)
-		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-			came.forbidden = true // roles or the account must change, which wakes the workload
-			continue
-		}
-		if !errors.Is(err, errBeingDeleted) {
-			came.retry = errors.Join(came.retry, err)
-		}
+		seen[object.GetUID()] = true
+		w.remove(ctx, workload, object, identity, now, &result)
 	}
+	return result
 }
 
-// errBeingDeleted: the object is on its way; its end wakes the workload.
-var errBeingDeleted = errors.New("it is being deleted")
-
-func (w *workloads) deleteOrphan(ctx context.Context, o *orphan, as func(context.Context, *orphan) (*identityClient, error), came *outcome) error {
-	if o.object.GetDeletionTimestamp() != nil {
-		return errBeingDeleted
-	}
-	actor, err := as(ctx, o)
-	if err != nil {
-		return err
-	}
-	resource := dynamic.ResourceInterface(actor.Resource(o.mapping.Resource))
-	if namespaced(o.mapping) {
-		resource = actor.Resource(o.mapping.Resource).Namespace(o.object.GetNamespace())
-	}
-	uid, background := o.object.GetUID(), metav1.DeletePropagationBackground
-	err = resource.Delete(ctx, o.object.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil // it is gone, or another has its name
-	}
-	if err != nil {
-		return err
-	}
-	came.events = append(came.events, realize.Event{Reason: realize.EventStampedObjectRemoved,
-		Message: fmt.Sprintf("Deleted object [%s/%s]", o.mapping.Resource.GroupResource(), o.object.GetName())})
-	if len(o.object.GetFinalizers()) > 0 {
-		return errBeingDeleted
-	}
-	return nil
-}
-
-// watchKinds makes sure that the kinds of earlier stamped objects are watched: after a restart nobody else asks for
-// kinds that no chain stamps any more.
-func (w *workloads) watchKinds(ctx context.Context, resources []v1alpha1.ResourceStatus) error {
-	for _, resource := range resources {
-		if resource.StampedRef == nil {
-			continue
-		}
-		mapping, err := w.stamped.mapping(schema.FromAPIVersionAndKind(resource.StampedRef.APIVersion, resource.StampedRef.Kind))
-		if meta.IsNoMatchError(err) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if _, err := w.stamped.watch(ctx, mapping.Resource); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// wanted says whether one of the resources stands for the object.
-func wanted(resources []v1alpha1.ResourceStatus, object *unstructured.Unstructured) bool {
-	for _, resource := range resources {
-		if sameObject(resource.StampedRef, object) {
-			return true
-		}
-	}
-	return false
-}
-
-// sameObject compares without the version: the same object is served in several.
-func sameObject(ref *v1alpha1.StampedRef, object *unstructured.Unstructured) bool {
+// watchAgain makes sure that the kind of an object from an earlier life of this process is watched.
+func (w *workloads) watchAgain(ctx context.Context, ref *v1alpha1.StampedRef) {
 	if ref == nil {
-		return false
-	}
-	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).GroupKind()
-	return kind == object.GroupVersionKind().GroupKind() && ref.Name == object.GetName() && (ref.Namespace == "" || ref.Namespace == object.GetNamespace())
-}
-
-// keepVisible puts the earlier entry of an orphan that is still there behind the others, with what holds it up.
-func (w *workloads) keepVisible(workload *v1alpha1.Workload, before []v1alpha1.ResourceStatus, o *orphan, why error, now metav1.Time) {
-	for i := range before {
-		entry := before[i].DeepCopy()
-		if !sameObject(entry.StampedRef, o.object) || named(workload.Status.Resources, entry.Name) {
-			continue
-		}
-		entry.Outputs = nil
-		entry.Conditions = realize.Conditions([]metav1.Condition{{
-			Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOrphanNotDeleted,
-			Message: fmt.Sprintf("the supply chain does not want [%s/%s] any more, and it is still there: %v", entry.StampedRef.Resource, entry.StampedRef.Name, why),
-		}}, before[i].Conditions, now)
-		workload.Status.Resources = append(workload.Status.Resources, *entry)
 		return
 	}
+	mapping, err := w.stamped.mapping(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
+	if err == nil {
+		_, err = w.stamped.watch(ctx, mapping.Resource)
+	}
+	if err != nil && !meta.IsNoMatchError(err) { // a kind that is gone has no objects
+		w.log.Warn("what was stamped before cannot be watched", "kind", ref.Kind, "error", err)
+	}
 }
 
-func named(resources []v1alpha1.ResourceStatus, name string) bool {
-	for _, resource := range resources {
-		if resource.Name == name {
-			return true
+func identityOf(kind schema.GroupVersionKind, namespace, name string) string {
+	return strings.Join([]string{kind.Group, kind.Kind, namespace, name}, "|")
+}
+
+func (w *workloads) remove(ctx context.Context, workload *v1alpha1.Workload, object *unstructured.Unstructured, identity *identity, now metav1.Time, result *swept) {
+	mapping, err := w.stamped.mapping(object.GroupVersionKind())
+	if err != nil {
+		return // the kind is gone, and its objects with it
+	}
+	name := fmt.Sprintf("%s/%s", mapping.Resource.GroupResource(), object.GetName())
+	if err := w.delete(ctx, mapping, object, identity); err != nil {
+		if apierrors.IsForbidden(err) {
+			result.forbidden = true
+		} else if result.retry == nil {
+			result.retry = fmt.Errorf("deleting object [%s]: %w", name, err)
+		}
+		result.kept = append(result.kept, orphanStatus(workload, object, mapping, err, now))
+		return
+	}
+	result.events = append(result.events, realize.Event{Reason: realize.EventStampedObjectRemoved, Message: fmt.Sprintf("Deleted object [%s]", name)})
+}
+
+// delete asks first as the identity that the workload has now, then as the one that stamped the object.
+func (w *workloads) delete(ctx context.Context, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
+	var refused error
+	if now != nil {
+		if refused = deleteAs(ctx, now, mapping, object); refused == nil || !apierrors.IsForbidden(refused) {
+			return refused
 		}
 	}
-	return false
+	namespace, name, found := strings.Cut(object.GetAnnotations()[annotationAccount], "/")
+	account := types.NamespacedName{Namespace: namespace, Name: name}
+	if !found || (now != nil && now.account == account) {
+		if refused == nil {
+			refused = errors.New("it is not known which service account stamped the object")
+		}
+		return refused
+	}
+	before, err := w.identity(ctx, account)
+	if err != nil {
+		return errors.Join(refused, err)
+	}
+	return deleteAs(ctx, before, mapping, object)
+}
+
+func deleteAs(ctx context.Context, who *identity, mapping *meta.RESTMapping, object *unstructured.Unstructured) error {
+	uid, policy := object.GetUID(), metav1.DeletePropagationBackground
+	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy}
+	c := &cluster{identity: who}
+	err := c.at(mapping, object.GetNamespace()).Delete(ctx, object.GetName(), options)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // gone, or another object by now
+		return nil
+	}
+	return err
+}
+
+// orphanStatus keeps an object visible that nobody wants any more and that is still there.
+func orphanStatus(workload *v1alpha1.Workload, object *unstructured.Unstructured, mapping *meta.RESTMapping, why error, now metav1.Time) v1alpha1.ResourceStatus {
+	status := v1alpha1.ResourceStatus{
+		Name: fullName(object, v1alpha1.LabelResourceName),
+		StampedRef: &v1alpha1.StampedRef{APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Namespace: object.GetNamespace(),
+			Name: object.GetName(), Resource: mapping.Resource.GroupResource().String()},
+		TemplateRef: &v1alpha1.ResourceTemplateRef{APIVersion: v1alpha1.GroupVersion.String(),
+			Kind: fullName(object, v1alpha1.LabelTemplateKind), Name: fullName(object, v1alpha1.LabelTemplateName)},
+	}
+	var before []metav1.Condition
+	for _, resource := range workload.Status.Resources {
+		if resource.StampedRef != nil && *resource.StampedRef == *status.StampedRef {
+			before = resource.Conditions
+		}
+	}
+	status.Conditions = realize.Conditions([]metav1.Condition{{
+		Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOrphanNotDeleted,
+		Message: fmt.Sprintf("the supply chain does not stamp this object any more, and it could not be deleted: %v", why),
+	}}, before, now)
+	return status
 }

@@ -1,0 +1,85 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+)
+
+const defaultAccount = "default"
+
+// accountError is why there is no identity, with the reason to publish.
+type accountError struct {
+	reason string
+	err    error
+}
+
+func (e *accountError) Error() string { return e.err.Error() }
+func (e *accountError) Unwrap() error { return e.err }
+
+func reasonOf(err error) string {
+	var of *accountError
+	if errors.As(err, &of) {
+		return of.reason
+	}
+	return v1alpha1.ReasonUnknownError
+}
+
+// retryable returns err unless waiting for a change is the only thing that helps: an account that is not there wakes
+// its workloads when it appears, and a refusal when roles change.
+func retryable(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) {
+		return nil
+	}
+	return err
+}
+
+// accountOf says with which service account the objects of a workload are made.
+func accountOf(workload *v1alpha1.Workload, chain *v1alpha1.ClusterSupplyChain) types.NamespacedName {
+	account := types.NamespacedName{Namespace: workload.Namespace, Name: workload.Spec.ServiceAccountName}
+	if account.Name != "" {
+		return account
+	}
+	ref := chain.Spec.ServiceAccountRef
+	if ref.Name == "" {
+		account.Name = defaultAccount
+		return account
+	}
+	account.Name = ref.Name
+	if ref.Namespace != "" {
+		account.Namespace = ref.Namespace
+	}
+	return account
+}
+
+// accountMetadata is what is read of service accounts: that they are there, and which.
+func accountMetadata() *metav1.PartialObjectMetadata {
+	account := &metav1.PartialObjectMetadata{}
+	account.SetGroupVersionKind(serviceAccounts)
+	return account
+}
+
+// identity returns an identity that has a token.
+func (w *workloads) identity(ctx context.Context, account types.NamespacedName) (*identity, error) {
+	found := accountMetadata()
+	if err := w.client.Get(ctx, account, found); err != nil {
+		if apierrors.IsNotFound(err) {
+			w.identities.forget(account)
+		}
+		return nil, &accountError{reason: v1alpha1.ReasonServiceAccountError, err: fmt.Errorf("getting service account [%s]: %w", account, err)}
+	}
+	who, err := w.identities.of(account, found.GetUID())
+	if err != nil {
+		return nil, &accountError{reason: v1alpha1.ReasonResourceRealizerBuilder, err: err}
+	}
+	if _, err := who.ready(ctx); err != nil {
+		return nil, &accountError{reason: v1alpha1.ReasonServiceAccountTokenError, err: err}
+	}
+	return who, nil
+}
