@@ -2,6 +2,7 @@ package dev
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 
@@ -56,7 +58,7 @@ const workloadKind = "Workload of carto.run/v1alpha1"
 // parseWorkload accepts exactly one Workload, with no field that the kind does not have: the cluster would drop it
 // without a word.
 func parseWorkload(content []byte) (*loadedWorkload, error) {
-	if err := yaml.Unmarshal(firstDocument(content), new(any)); err != nil {
+	if err := yaml.UnmarshalStrict(firstDocument(content), new(any)); err != nil {
 		return nil, fmt.Errorf("it does not parse: %w", plainYAML(err))
 	}
 	objects, err := kube.Decode(content)
@@ -79,8 +81,12 @@ func parseWorkload(content []byte) (*loadedWorkload, error) {
 		return nil, err
 	}
 	workload := &v1alpha1.Workload{}
-	if err := yaml.UnmarshalStrict(plain, workload); err != nil {
-		return nil, plainYAML(err)
+	if err := json.Unmarshal(plain, workload); err != nil {
+		return nil, fmt.Errorf("it is not a %s: %w", workloadKind, plainYAML(err))
+	}
+	// The same again for the fields that the kind does not have, which this alone names in full.
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, workload, true); err != nil {
+		return nil, fmt.Errorf("it is not a %s: %w", workloadKind, err)
 	}
 	if object.GetName() == "" {
 		return nil, errors.New("the workload has no metadata.name")
