@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway.dev/slipway/bootstrap"
+	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
@@ -30,6 +31,7 @@ type Deps struct {
 	Streams *ui.Streams
 	Up      func(context.Context, bootstrap.UpOptions) (*bootstrap.Summary, error)
 	Down    func(context.Context, bootstrap.DownOptions) (*bootstrap.Removal, error)
+	Dev     func(context.Context, dev.Options) error
 	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
 	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
 	List    func(context.Context) ([]environment.Name, error)

@@ -1,0 +1,131 @@
+package app
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"slipway.dev/slipway/embedded"
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/gobinary"
+	"slipway.dev/slipway/internal/dev"
+	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/kube"
+	"slipway.dev/slipway/internal/ui"
+)
+
+// DevOptions are the flags of `dev`.
+type DevOptions struct {
+	Name       environment.Name
+	Dir        string
+	Namespace  string // "" is the context's
+	File       string // "" is workload.yaml in Dir
+	Main       string // "" is the only main package
+	Once       bool
+	Timeout    time.Duration
+	Report     string // "" writes none
+	Kubeconfig string
+
+	Mode    ui.Mode
+	Verbose bool
+
+	deps *Deps
+}
+
+// NewCmdDev returns the `dev` command. Tests pass run to capture the options.
+func NewCmdDev(d *Deps, run func(context.Context, *DevOptions) error) *cobra.Command {
+	if run == nil {
+		run = runDev
+	}
+	o := &DevOptions{deps: d}
+	timeout := limitFlag(dev.DefaultTimeout)
+	cmd := &cobra.Command{
+		Use:   "dev [DIR]",
+		Short: "Build the app in a folder, run it through its supply chain, and follow your edits",
+		Long: `Build the app in DIR (default: this folder), push its image, apply its workload, and follow
+the supply chain until the app is ready; then watch the folder and do it again on every
+save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stays.`,
+		Example: `  slipway dev
+  slipway dev examples/hello
+
+  # in CI: once, with a report; the exit code is 1 when the app does not become ready
+  slipway dev --once --report out/report.xml examples/hello`,
+		Args: atMostOne("folder"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Dir = "."
+			if len(args) > 0 {
+				o.Dir = args[0]
+			}
+			o.Timeout = time.Duration(timeout)
+			return run(cmd.Context(), o)
+		},
+	}
+	f := cmd.Flags()
+	addName(cmd, d, &o.Name)
+	f.StringVarP(&o.Namespace, "namespace", "n", "", "the workload's `namespace` (default: the one it names, else the context's)")
+	f.StringVarP(&o.File, "file", "f", "", "the workload's `file` (default: workload.yaml in DIR)")
+	f.StringVar(&o.Main, "main", "", "the `package` to build, such as ./cmd/server, where DIR has several that are programs")
+	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when the app is ready, 1 when not")
+	f.StringVar(&o.Report, "report", "", "with --once, the `file` for a JUnit XML report; a JSON one is written beside it")
+	f.Var(&timeout, "timeout", "how long one round may take")
+	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` with the environment's context (default: as kubectl chooses)")
+	addProgress(cmd, &o.Mode)
+	addVerbose(cmd, &o.Verbose)
+	return cmd
+}
+
+// runDev connects the loop to the environment, the builder and the screen.
+func runDev(ctx context.Context, o *DevOptions) error {
+	config, err := kube.ConfigFor(o.Kubeconfig, o.Name.Context())
+	if err != nil {
+		return err
+	}
+	builder, err := goBuilder()
+	if err != nil {
+		return err
+	}
+	defer builder.Close()
+	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "dev", name: o.Name, mode: o.Mode, verbose: o.Verbose})
+	err = o.deps.Dev(ctx, dev.Options{
+		Dir: o.Dir, WorkloadFile: o.File, Main: o.Main,
+		Namespace: o.Namespace, DefaultNamespace: kube.DefaultNamespace(o.Kubeconfig, o.Name.Context()),
+		Once: o.Once, Timeout: o.Timeout,
+		Progress: s, Out: resultOut(o), Kube: config, Builder: builder,
+		ReportFile: o.Report, Up: "slipway up" + named(o.Name),
+		Diagnose: func(ctx context.Context) (string, error) {
+			report, err := collectDiagnosis(ctx, o.Name, "", namespaceList(o.Namespace))
+			return report.Dir, err
+		},
+	})
+	return s.end(err)
+}
+
+// resultOut is where the app's URL goes: with --progress json, standard output is for events alone.
+func resultOut(o *DevOptions) io.Writer {
+	if o.Mode == ui.JSON {
+		return io.Discard
+	}
+	return o.deps.Streams.Out
+}
+
+func namespaceList(namespace string) []string {
+	if namespace == "" {
+		return nil
+	}
+	return []string{namespace}
+}
+
+// goBuilder builds Go programs on a base of what ships with slipway, so that images do not depend on the machine.
+func goBuilder() (build.Builder, error) {
+	certificates, err := embedded.CACertificates()
+	if err != nil {
+		return nil, err
+	}
+	zones, err := embedded.ZoneInfo()
+	if err != nil {
+		return nil, err
+	}
+	return gobinary.New(gobinary.Base{CACertificates: certificates, ZoneInfo: zones}), nil
+}
