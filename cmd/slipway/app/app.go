@@ -41,7 +41,7 @@ type Deps struct {
 func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
-		Up:      bootstrap.Up, Down: bootstrap.Down, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 	}
 }
 
