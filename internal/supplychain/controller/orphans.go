@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
@@ -43,7 +44,7 @@ func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, curr
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range w.stamped.ownedBy(workload.UID) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
-		if wanted[is] || seen[object.GetUID()] || object.GetDeletionTimestamp() != nil {
+		if wanted[is] || seen[object.GetUID()] {
 			continue
 		}
 		seen[object.GetUID()] = true
@@ -70,26 +71,37 @@ func identityOf(kind schema.GroupVersionKind, namespace, name string) string {
 	return strings.Join([]string{kind.Group, kind.Kind, namespace, name}, "|")
 }
 
+// errBeingDeleted : the object is on its way; its end wakes the workload.
+var errBeingDeleted = errors.New("it is being deleted")
+
 func (w *workloads) remove(ctx context.Context, workload *v1alpha1.Workload, object *unstructured.Unstructured, identity *identity, now metav1.Time, result *swept) {
 	mapping, err := w.stamped.mapping(object.GroupVersionKind())
 	if err != nil {
 		return // the kind is gone, and its objects with it
 	}
 	name := fmt.Sprintf("%s/%s", mapping.Resource.GroupResource(), object.GetName())
-	if err := w.delete(ctx, mapping, object, identity); err != nil {
-		if apierrors.IsForbidden(err) {
+	if object.GetDeletionTimestamp() != nil {
+		result.kept = append(result.kept, orphanStatus(workload, object, mapping, errBeingDeleted, now))
+		return
+	}
+	if err := w.delete(ctx, workload, mapping, object, identity); err != nil {
+		switch {
+		case apierrors.IsForbidden(err) || apierrors.IsNotFound(err): // roles, or the account, must change
 			result.forbidden = true
-		} else if result.retry == nil {
+		case result.retry == nil:
 			result.retry = fmt.Errorf("deleting object [%s]: %w", name, err)
 		}
 		result.kept = append(result.kept, orphanStatus(workload, object, mapping, err, now))
 		return
 	}
+	if len(object.GetFinalizers()) > 0 {
+		result.kept = append(result.kept, orphanStatus(workload, object, mapping, errBeingDeleted, now))
+	}
 	result.events = append(result.events, realize.Event{Reason: realize.EventStampedObjectRemoved, Message: fmt.Sprintf("Deleted object [%s]", name)})
 }
 
 // delete asks first as the identity that the workload has now, then as the one that stamped the object.
-func (w *workloads) delete(ctx context.Context, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
+func (w *workloads) delete(ctx context.Context, workload *v1alpha1.Workload, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
 	var refused error
 	if now != nil {
 		if refused = deleteAs(ctx, now, mapping, object); refused == nil || !apierrors.IsForbidden(refused) {
@@ -103,6 +115,9 @@ func (w *workloads) delete(ctx context.Context, mapping *meta.RESTMapping, objec
 			refused = errors.New("it is not known which service account stamped the object")
 		}
 		return refused
+	}
+	if now == nil {
+		w.waiting.uses(client.ObjectKeyFromObject(workload), account)
 	}
 	before, err := w.identity(ctx, account)
 	if err != nil {
@@ -122,7 +137,7 @@ func deleteAs(ctx context.Context, who *identity, mapping *meta.RESTMapping, obj
 	return err
 }
 
-// orphanStatus keeps an object visible that nobody wants any more and that is still there.
+// orphanStatus keeps an object visible that nobody wants any more and that is still there, and says why.
 func orphanStatus(workload *v1alpha1.Workload, object *unstructured.Unstructured, mapping *meta.RESTMapping, why error, now metav1.Time) v1alpha1.ResourceStatus {
 	status := v1alpha1.ResourceStatus{
 		Name: fullName(object, v1alpha1.LabelResourceName),
@@ -139,7 +154,7 @@ func orphanStatus(workload *v1alpha1.Workload, object *unstructured.Unstructured
 	}
 	status.Conditions = realize.Conditions([]metav1.Condition{{
 		Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOrphanNotDeleted,
-		Message: fmt.Sprintf("the supply chain does not stamp this object any more, and it could not be deleted: %v", why),
+		Message: fmt.Sprintf("the supply chain does not stamp this object any more, and it is still there: %v", why),
 	}}, before, now)
 	return status
 }

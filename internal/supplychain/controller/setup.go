@@ -53,26 +53,9 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if options.MaxConcurrent == 0 {
 		options.MaxConcurrent = defaultConcurrency
 	}
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
-	config := rest.CopyConfig(mgr.GetConfig())
-	config.QPS = -1 // the API server has its own fair queues; a second throttle here would only add latency
-	reader, err := dynamic.NewForConfig(config)
+	w, err := newWorkloads(mgr, options)
 	if err != nil {
-		return fmt.Errorf("preparing the watches of stamped objects: %w", err)
-	}
-	tokens, err := clientcorev1.NewForConfig(config)
-	if err != nil {
-		return fmt.Errorf("preparing the requests for tokens: %w", err)
-	}
-	w := &workloads{
-		client:     mgr.GetClient(),
-		identities: newIdentities(config, tokens),
-		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
-		waiting:    newWaiting(),
-		recorder:   mgr.GetEventRecorder(recorderName),
-		log:        options.Logger,
+		return err
 	}
 	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrent)); err != nil {
 		return fmt.Errorf("setting up the controller of workloads: %w", err)
@@ -82,6 +65,30 @@ func Setup(mgr ctrl.Manager, options Options) error {
 		return fmt.Errorf("setting up the controller of supply chains: %w", err)
 	}
 	return nil
+}
+
+func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	config := rest.CopyConfig(mgr.GetConfig())
+	config.QPS = -1 // the API server has its own fair queues; a second throttle here would only add latency
+	reader, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the watches of stamped objects: %w", err)
+	}
+	tokens, err := clientcorev1.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the requests for tokens: %w", err)
+	}
+	return &workloads{
+		client:     mgr.GetClient(),
+		identities: newIdentities(config, tokens),
+		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
+		waiting:    newWaiting(),
+		recorder:   mgr.GetEventRecorder(recorderName),
+		log:        options.Logger,
+	}, nil
 }
 
 func controllerOptions(options Options, concurrent int) controller.Options {
