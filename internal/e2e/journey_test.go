@@ -29,6 +29,7 @@ func TestJourney(t *testing.T) {
 		{"dev --once, an edit, and a report", func(t *testing.T) { devOnce(e.in(t)) }},
 		{"dev follows saves", func(t *testing.T) { devLoop(e.in(t)) }},
 		{"an app that crashes is told of", func(t *testing.T) { devCrash(e.in(t)) }},
+		{"dev with bad input", func(t *testing.T) { devBadInput(e.in(t)) }},
 		{"an image pushed by hand", func(t *testing.T) { pushedByHand(e.in(t), registry) }},
 		{"a chain of the user's own", func(t *testing.T) { ownChain(e.in(t), registry) }},
 		{"the kinds read well", func(t *testing.T) { kindsReadWell(e.in(t)) }},
@@ -200,6 +201,49 @@ func devCrash(e *env) {
 		e.t.Errorf("no diagnosis was left in %s\n%s", e.home, r.all())
 	}
 	e.kubectl("delete", "workload", "crashes")
+}
+
+// devBadInput: each mistake is one clear message, and nothing was applied.
+func devBadInput(e *env) {
+	for _, test := range []struct {
+		name   string
+		spoils func(dir string) error
+		words  []string
+	}{
+		{"no workload.yaml", func(dir string) error { return os.Remove(filepath.Join(dir, "workload.yaml")) }, []string{"workload.yaml"}},
+		{"a workload.yaml that does not parse", func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, "workload.yaml"), []byte("apiVersion: carto.run/v1alpha1\nkind: Workload\nmetadata: [oops\n"), 0o600)
+		}, []string{"workload.yaml"}},
+		{"a misspelt field", func(dir string) error { return spoil(dir, "workload.yaml", "spec:", "sepc:") }, []string{"sepc"}},
+		{"labels that choose no supply chain", func(dir string) error {
+			return spoil(dir, "workload.yaml", "workload-type: web", "workload-type: submarine")
+		},
+			[]string{"supply chain", "basic-image-to-url"}},
+		{"nothing that builds", func(dir string) error { return os.Remove(filepath.Join(dir, "main.go")) }, []string{"nothing here builds"}},
+	} {
+		dir, _ := hello(e)
+		replace(e.t, filepath.Join(dir, "workload.yaml"), "name: hello", "name: spoilt")
+		if err := test.spoils(dir); err != nil {
+			e.t.Fatalf("%s: %v", test.name, err)
+		}
+		e.fails(1, append(test.words, "Hint:"), "dev", dir, "--name", e.name, "--once")
+		if out, err := e.tryKubectl("", "get", "workload", "spoilt"); err == nil {
+			e.t.Errorf("%s: a workload was applied all the same:\n%s", test.name, out)
+		}
+	}
+}
+
+// spoil edits a file of a folder.
+func spoil(dir, file, old, with string) error {
+	path := filepath.Join(dir, file)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(content), old) {
+		return fmt.Errorf("%s has no %q", file, old)
+	}
+	return os.WriteFile(path, []byte(strings.Replace(string(content), old, with, 1)), 0o600)
 }
 
 const handWorkload = `
