@@ -70,6 +70,10 @@ func Run(ctx context.Context, o Options) error {
 	}
 	s, err := newSession(ctx, o)
 	if err != nil {
+		if o.Once && o.ReportFile != "" {
+			// CI must hear of this, too; that it cannot be written is the smaller trouble.
+			_ = newRecord(o.Progress, 1, nil).finish(err).write(o.ReportFile)
+		}
 		return err
 	}
 	defer s.close()

@@ -20,6 +20,9 @@ type ChainError struct {
 	Log     string // the last lines of the program that ended; often ""
 }
 
+// logFollows stands between a message and a log.
+const logFollows = "; its last lines:"
+
 // Error is the message, and below it the log.
 func (e *ChainError) Error() string {
 	text := e.Message
@@ -27,7 +30,7 @@ func (e *ChainError) Error() string {
 		text = "stage " + e.Stage + ": " + text
 	}
 	if e.Log != "" {
-		text += "; its last lines:\n" + e.Log
+		text += logFollows + "\n" + e.Log
 	}
 	return text
 }

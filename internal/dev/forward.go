@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +41,9 @@ type forward struct {
 	dial     func(destination) (httpstream.Connection, error)
 	progress ui.Progress
 
-	mutex    sync.Mutex
+	dialing sync.Mutex // held while a connection's streams are opened; before mutex
+
+	mutex    sync.Mutex   // guards what follows
 	listener net.Listener // nil before the first pod
 	to       destination
 	tunnel   httpstream.Connection // to that pod; nil before the first connection, and after it was lost
@@ -174,31 +177,62 @@ func (f *forward) serve(connection net.Conn) {
 // streams opens the two streams of one connection. A tunnel that was lost, because its pod has gone or the API server
 // was away, is dialled once more.
 func (f *forward) streams() (data, problems httpstream.Stream, tunnel httpstream.Connection, err error) {
-	f.mutex.Lock()
-	defer f.mutex.Unlock()
+	f.dialing.Lock()
+	defer f.dialing.Unlock()
 	for range 2 {
-		if f.tunnel == nil {
-			if f.tunnel, err = f.dial(f.to); err != nil {
-				f.tunnel = nil
-				return nil, nil, nil, err
-			}
-		}
-		f.requests++
 		header := http.Header{}
-		header.Set(corev1.PortHeader, strconv.Itoa(int(f.to.port)))
-		header.Set(corev1.PortForwardRequestIDHeader, strconv.Itoa(f.requests))
+		if tunnel, err = f.connect(header); err != nil {
+			return nil, nil, nil, err
+		}
 		header.Set(corev1.StreamType, corev1.StreamTypeError)
-		if problems, err = f.tunnel.CreateStream(header); err == nil {
+		if problems, err = tunnel.CreateStream(header); err == nil {
 			_ = problems.Close() // nothing is written to it
 			header.Set(corev1.StreamType, corev1.StreamTypeData)
-			if data, err = f.tunnel.CreateStream(header); err == nil {
-				return data, problems, f.tunnel, nil
+			if data, err = tunnel.CreateStream(header); err == nil {
+				return data, problems, tunnel, nil
 			}
 		}
-		_ = f.tunnel.Close()
-		f.tunnel = nil
+		f.lose(tunnel)
 	}
 	return nil, nil, nil, err
+}
+
+// connect returns the tunnel to the pod, a new one if need be, and puts the port and a number for the request into the
+// header. It does not hold the lock while it dials, which may take long.
+func (f *forward) connect(header http.Header) (httpstream.Connection, error) {
+	f.mutex.Lock()
+	to, tunnel := f.to, f.tunnel
+	f.requests++
+	header.Set(corev1.PortHeader, strconv.Itoa(int(to.port)))
+	header.Set(corev1.PortForwardRequestIDHeader, strconv.Itoa(f.requests))
+	f.mutex.Unlock()
+	if tunnel != nil {
+		return tunnel, nil
+	}
+	tunnel, err := f.dial(to)
+	if err != nil {
+		return nil, err
+	}
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.closed {
+		_ = tunnel.Close()
+		return nil, net.ErrClosed
+	}
+	if f.to == to {
+		f.tunnel = tunnel // else there is a newer pod, and this tunnel serves one connection
+	}
+	return tunnel, nil
+}
+
+// lose forgets a tunnel that does not work any more.
+func (f *forward) lose(tunnel httpstream.Connection) {
+	_ = tunnel.Close()
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.tunnel == tunnel {
+		f.tunnel = nil
+	}
 }
 
 // carry copies both ways until the pod's side ends, and returns what the node says went wrong.
@@ -207,7 +241,14 @@ func (f *forward) carry(connection net.Conn) error {
 	if err != nil {
 		return err
 	}
-	defer tunnel.RemoveStreams(data, problems)
+	defer func() {
+		tunnel.RemoveStreams(data, problems)
+		f.mutex.Lock()
+		defer f.mutex.Unlock()
+		if f.tunnel != tunnel {
+			_ = tunnel.Close() // nobody else will
+		}
+	}()
 	said := make(chan error, 1)
 	go func() {
 		text, err := io.ReadAll(problems)
@@ -251,5 +292,16 @@ func (f *forward) close() {
 		_ = f.tunnel.Close()
 	}
 	f.mutex.Unlock()
-	f.wait.Wait()
+	ended := make(chan struct{})
+	go func() {
+		f.wait.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endLimit): // the library's dialling cannot be cancelled
+	}
 }
+
+// endLimit is how long close waits for connections that are just being opened.
+const endLimit = time.Second

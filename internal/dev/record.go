@@ -53,6 +53,12 @@ func (s *step) update(detail string) {
 	s.task.Update("%s", detail)
 }
 
+func (s *step) skip(detail string) {
+	if s.end(Skipped, detail) {
+		s.task.Skip(detail)
+	}
+}
+
 func (s *step) done(detail string) {
 	if s.end(Passed, detail) {
 		s.task.Done(detail)

@@ -106,14 +106,14 @@ type (
 )
 
 func (r Report) junit() junitSuite {
-	workload := r.Namespace + "/" + r.Workload
-	suite := junitSuite{Name: "slipway dev " + workload, Tests: len(r.Stages), Time: r.Seconds, Stamp: r.Started.Format("2006-01-02T15:04:05")}
+	workload := strings.Trim(r.Namespace+"/"+r.Workload, "/")
+	suite := junitSuite{Name: strings.TrimSpace("slipway dev " + workload), Tests: len(r.Stages), Time: r.Seconds, Stamp: r.Started.Format("2006-01-02T15:04:05")}
 	for _, stage := range r.Stages {
 		one := junitCase{Class: workload, Name: stage.Name, Time: stage.Seconds}
 		switch stage.Status {
 		case Failed:
 			first, _, _ := strings.Cut(stage.Detail, "\n")
-			one.Failure = &junitFailure{Message: first, Text: stage.Detail}
+			one.Failure = &junitFailure{Message: strings.TrimSuffix(first, logFollows), Text: stage.Detail}
 			suite.Failures++
 		case Skipped, Superseded:
 			one.Skipped = &struct{}{}

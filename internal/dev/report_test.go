@@ -39,7 +39,7 @@ func TestReportFiles(t *testing.T) {
 		if err := xml.Unmarshal(content, &suite); err != nil {
 			t.Fatalf("%v\n%s", err, content)
 		}
-		if suite.Tests != 3 || suite.Failures != 1 || suite.Skipped != 1 || suite.Cases[1].Failure.Message != "it crashed; its last lines:" {
+		if suite.Tests != 3 || suite.Failures != 1 || suite.Skipped != 1 || suite.Cases[1].Failure.Message != "it crashed" {
 			t.Errorf("JUnit: %s", content)
 		}
 		if content, err = os.ReadFile(filepath.Join(dir, names[2])); err != nil {

@@ -142,6 +142,9 @@ func (s *session) arrive(ctx context.Context, r *record, o *observer, t target) 
 	st, err := s.chase(ctx, o, t, func(st state) {
 		for _, stage := range st.stages {
 			one := stages[stage.name]
+			if one == nil && !stage.stamped && !stage.done {
+				continue // its object, which names it on the screen, is not known yet
+			}
 			if one == nil {
 				one = r.startAt(ctx, began, stage.name, stage.title)
 				stages[stage.name] = one
@@ -166,28 +169,9 @@ func (s *session) arrive(ctx context.Context, r *record, o *observer, t target) 
 	if pod != nil && st.pod != nil {
 		pod.done(st.pod.Name)
 	}
-	r.report.URL = s.findURL(ctx, t)
+	s.showURL(ctx, r, t)
 	r.report.pod = newDestination(st.pod, st.rolled)
 	return nil
-}
-
-// findURL is where the app answers through the ports that `up` reserved; "" where the chain makes no ingress.
-func (s *session) findURL(ctx context.Context, t target) string {
-	if s.around.ingressPort == "" {
-		return ""
-	}
-	found, err := s.typed.NetworkingV1().Ingresses(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: "carto.run/workload-name=" + t.name})
-	if err != nil {
-		return "" // the app runs, whether or not we can say where
-	}
-	for _, ingress := range found.Items {
-		for _, rule := range ingress.Spec.Rules {
-			if rule.Host != "" {
-				return fmt.Sprintf("http://%s:%s/", rule.Host, s.around.ingressPort)
-			}
-		}
-	}
-	return ""
 }
 
 // portOf is the port on which a Deployment's program listens; 0 when it names none.

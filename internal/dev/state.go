@@ -49,10 +49,11 @@ type state struct {
 
 // stage is how far a resource of the supply chain is.
 type stage struct {
-	name   string
-	title  string // what it stamped
-	done   bool
-	detail string // what it waits for, while it is not done
+	name    string
+	title   string // what it stamped
+	stamped bool   // whether that is known
+	done    bool
+	detail  string // what it waits for, while it is not done
 }
 
 // problem is something that will not get better by waiting, or not by waiting longer than the grace.
@@ -134,7 +135,7 @@ func stagesOf(t target, s seen) []stage {
 		one := stage{name: resource.Name, title: resource.Name}
 		ref := resource.StampedRef
 		if ref != nil && ref.Name != "" {
-			one.title = ref.Kind + " " + ref.Name
+			one.title, one.stamped = ref.Kind+" "+ref.Name, true
 		}
 		ready := condition(resource.Conditions, v1alpha1.ConditionReady)
 		switch {

@@ -86,7 +86,7 @@ func parseWorkload(content []byte) (*loadedWorkload, error) {
 	}
 	// The same again for the fields that the kind does not have, which this alone names in full.
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, workload, true); err != nil {
-		return nil, fmt.Errorf("it is not a %s: %w", workloadKind, err)
+		return nil, fmt.Errorf("it is not a %s: %w", workloadKind, plainYAML(err))
 	}
 	if object.GetName() == "" {
 		return nil, errors.New("the workload has no metadata.name")
@@ -116,7 +116,7 @@ func firstDocument(content []byte) []byte {
 // plainYAML takes the names of libraries out of an error.
 func plainYAML(err error) error {
 	text := err.Error()
-	for _, noise := range []string{"error converting YAML to JSON: ", "error unmarshaling JSON: ", "while decoding JSON: ", "json: ", "yaml: "} {
+	for _, noise := range []string{"error converting YAML to JSON: ", "error unmarshaling JSON: ", "while decoding JSON: ", "json: ", "yaml: ", "strict decoding error: "} {
 		text = strings.ReplaceAll(text, noise, "")
 	}
 	return errors.New(text)

@@ -1,0 +1,123 @@
+package dev
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/httpstream"
+
+	"slipway.dev/slipway/internal/ui"
+)
+
+// pipeStream is a stream over a pipe.
+type pipeStream struct {
+	net.Conn
+	header http.Header
+}
+
+func (s *pipeStream) Reset() error         { return s.Close() }
+func (s *pipeStream) Headers() http.Header { return s.header }
+func (s *pipeStream) Identifier() uint32   { return 0 }
+
+// fakePod is a tunnel to a pod that greets with its name and port on each connection.
+type fakePod struct {
+	to     destination
+	closed chan bool
+	once   sync.Once
+	broken atomic.Bool
+}
+
+func (p *fakePod) CreateStream(header http.Header) (httpstream.Stream, error) {
+	if p.broken.Load() {
+		return nil, errors.New("the tunnel is broken")
+	}
+	ours, theirs := net.Pipe()
+	if header.Get(corev1.StreamType) == corev1.StreamTypeError {
+		_ = theirs.Close()
+		return &pipeStream{ours, header.Clone()}, nil
+	}
+	go func() {
+		defer theirs.Close()
+		line, err := bufio.NewReader(theirs).ReadString('\n')
+		if err == nil {
+			fmt.Fprintf(theirs, "%s:%s heard %s", p.to.pod, header.Get(corev1.PortHeader), line)
+		}
+	}()
+	return &pipeStream{ours, header.Clone()}, nil
+}
+
+func (p *fakePod) Close() error                       { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *fakePod) CloseChan() <-chan bool             { return p.closed }
+func (p *fakePod) SetIdleTimeout(time.Duration)       {}
+func (p *fakePod) RemoveStreams(...httpstream.Stream) {}
+
+func ask(t *testing.T, address string) string {
+	t.Helper()
+	connection, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer connection.Close()
+	fmt.Fprintln(connection, "ahoy")
+	answer, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(answer)
+}
+
+func TestForwardSurvivesARollout(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	var pods []*fakePod
+	f := &forward{progress: ui.Discard(), open: map[net.Conn]struct{}{}, dial: func(to destination) (httpstream.Connection, error) {
+		pods = append(pods, &fakePod{to: to, closed: make(chan bool)})
+		return pods[len(pods)-1], nil
+	}}
+	defer f.close()
+	if f.describe() != "" {
+		t.Error("it leads somewhere before there is a pod")
+	}
+	f.point(destination{}) // a pod without a port
+	f.point(destination{namespace: "default", pod: "first", port: int32(port)})
+	found := regexp.MustCompile(`localhost:(\d+)/`).FindStringSubmatch(f.describe())
+	if found == nil || found[1] == strconv.Itoa(port) || !strings.Contains(f.describe(), "is taken") {
+		t.Fatalf("with the port %d taken it says %q", port, f.describe())
+	}
+	address := "127.0.0.1:" + found[1]
+	for _, want := range []string{"first", "first"} {
+		if got := ask(t, address); got != fmt.Sprintf("%s:%d heard ahoy", want, port) {
+			t.Errorf("got %q, want the pod %s", got, want)
+		}
+	}
+	if len(pods) != 1 {
+		t.Errorf("%d tunnels for one pod", len(pods))
+	}
+	f.point(destination{namespace: "default", pod: "second", port: int32(port)})
+	if got := ask(t, address); !strings.HasPrefix(got, "second:") {
+		t.Errorf("after a rollout: %q", got)
+	}
+	pods[1].broken.Store(true)
+	if got := ask(t, address); !strings.HasPrefix(got, "second:") || len(pods) != 3 {
+		t.Errorf("after a lost tunnel: %q, %d tunnels", got, len(pods))
+	}
+	f.close()
+	if _, err := net.Dial("tcp", address); err == nil {
+		t.Error("it still listens after it was closed")
+	}
+}
