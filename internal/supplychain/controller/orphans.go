@@ -34,8 +34,9 @@ func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, curr
 	for _, before := range workload.Status.Resources {
 		w.watchAgain(ctx, before.StampedRef)
 	}
-	wanted := map[string]bool{}
+	wanted, unsure := map[string]bool{}, map[string]bool{}
 	for _, resource := range current {
+		unsure[resource.Name] = !decided(resource)
 		if ref := resource.StampedRef; ref != nil {
 			wanted[identityOf(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), ref.Namespace, ref.Name)] = true
 		}
@@ -44,13 +45,20 @@ func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, curr
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range w.stamped.ownedBy(workload.UID) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
-		if wanted[is] || seen[object.GetUID()] {
+		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] {
 			continue
 		}
 		seen[object.GetUID()] = true
 		w.remove(ctx, workload, object, identity, now, &result)
 	}
 	return result
+}
+
+// decided says whether it is known which object a resource wants. It is not while the resource fails and nothing is
+// published of it: an object of its making may then be the wanted one.
+func decided(resource v1alpha1.ResourceStatus) bool {
+	submitted := realize.Condition(resource.Conditions, v1alpha1.ConditionResourceSubmitted)
+	return resource.StampedRef != nil || (submitted != nil && submitted.Status == metav1.ConditionTrue)
 }
 
 // watchAgain makes sure that the kind of an object from an earlier life of this process is watched.

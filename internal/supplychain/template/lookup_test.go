@@ -1,0 +1,115 @@
+package template
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+)
+
+const lookupWorkload = `
+apiVersion: carto.run/v1alpha1
+kind: Workload
+metadata: {name: web, namespace: dev, labels: {a/b: c, "d.e": f}}
+spec:
+  params: [{name: p, value: {k: 3}}, {name: q, value: null}]
+  build: {env: [{name: A, value: "1"}]}
+`
+
+// parse reads a workload as the API server's clients do.
+func parse(t testing.TB, text string) *v1alpha1.Workload {
+	t.Helper()
+	workload := &v1alpha1.Workload{}
+	if err := yaml.UnmarshalStrict([]byte(text), workload); err != nil {
+		t.Fatal(err)
+	}
+	return workload
+}
+
+func TestLookup(t *testing.T) {
+	data := map[string]any{
+		"workload":   parse(t, lookupWorkload),
+		"params":     map[string]any{"o": map[string]any{"k": int64(9007199254740993)}, "a-b/c": "dashed", "d.e": "dotted", "f": 1.5, "t": true, "null": nil},
+		"labels":     map[string]string{"carto.run/workload-name": "web"},
+		"deployment": nil,
+		"list":       []any{"x", "y"},
+	}
+	for path, want := range map[string]any{
+		"params.o":                        map[string]any{"k": int64(9007199254740993)},
+		"params.o.k":                      int64(9007199254740993),
+		".params.o.k":                     int64(9007199254740993),
+		"{.params.o.k}":                   int64(9007199254740993),
+		"params['a-b/c']":                 "dashed",
+		"params.a-b/c":                    "dashed",
+		`params.d\.e`:                     "dotted",
+		"params.f":                        1.5,
+		"params.t":                        true,
+		"params.null":                     nil,
+		`labels.carto\.run/workload-name`: "web",
+		"deployment":                      nil,
+		"list[-1:]":                       "y",
+		"workload.kind":                   "Workload",
+		"workload.metadata.name":          "web",
+		`workload.metadata.labels.d\.e`:   "f",
+		`workload.spec.params[?(@.name=="p")].value`: map[string]any{"k": int64(3)},
+		`workload.spec.params[?(@.name=="q")].value`: nil,
+		"workload.spec.build.env":                    []any{map[string]any{"name": "A", "value": "1"}},
+		"workload.spec.env":                          nil,
+		"workload.spec.resources":                    nil,
+		"workload.spec.source":                       nil,
+		"workload.spec.image":                        nil,
+		"workload.metadata.annotations":              nil,
+		"workload.metadata.deletionTimestamp":        nil,
+		"workload.status.conditions":                 nil,
+		"workload.spec.serviceAccountName":           "",
+		"workload.metadata.generateName":             "",
+		"workload.metadata.uid":                      "",
+		"workload.metadata.generation":               int64(0),
+		"workload.status.observedGeneration":         int64(0),
+	} {
+		got, err := Lookup(path, data)
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+		} else if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	for _, path := range []string{
+		"params.missing", "undefined[1]", "^", "params['d.e']", "labels['carto.run/workload-name']",
+		"workload.spec.source.git.url", "workload.spec.resources.requests.cpu", "workload.metadata.labels.x", "deployment.url",
+	} {
+		_, err := Lookup(path, data)
+		var missing *NotFoundError
+		if !errors.As(err, &missing) || err.Error() != "jsonpath returned empty list: "+path {
+			t.Errorf("%s: error %v, want that it leads nowhere", path, err)
+		}
+	}
+	for path, want := range map[string]string{
+		"":                             "empty jsonpath not allowed",
+		"workload.spec.params[*].name": "too many results for the query: workload.spec.params[*].name",
+		"workload.spec.params[5].name": "evaluate: failed to find results: array index out of bounds: index 5, length 2",
+		"params[0]":                    "is not array or slice",
+		"params[":                      "evaluate: failed to parse jsonpath 'params[': ",
+		"{params.o}":                   "",
+	} {
+		if _, err := Lookup(path, data); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: error %v, want %q", path, err, want)
+		}
+	}
+}
+
+func TestLookupGivesCopies(t *testing.T) {
+	data := map[string]any{"a": map[string]any{"b": "before"}}
+	got, err := Lookup("a", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got.(map[string]any)["b"] = "after"
+	if data["a"].(map[string]any)["b"] != "before" {
+		t.Error("what was found is what it was found in")
+	}
+}
