@@ -13,11 +13,11 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
+	"k8s.io/streaming/pkg/httpstream"
 
 	"slipway.dev/slipway/internal/ui"
 )
@@ -60,12 +60,12 @@ func newForward(config *rest.Config, client kubernetes.Interface, progress ui.Pr
 		if err != nil {
 			return nil, err
 		}
-		older := spdy.NewDialer(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-		newer, err := portforward.NewSPDYOverWebsocketDialer(url, config)
+		older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
+		newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, config)
 		if err != nil {
 			return nil, err
 		}
-		connection, _, err := portforward.NewFallbackDialer(newer, older, func(err error) bool {
+		connection, _, err := portforward.NewFallbackDialerForStreaming(newer, older, func(err error) bool {
 			return httpstream.IsUpgradeFailure(err) || httpstream.IsHTTPSProxyError(err)
 		}).Dial(portforward.PortForwardProtocolV1Name)
 		return connection, err
