@@ -60,6 +60,8 @@ const (
 	ReasonResolveTemplateOptionsError = "ResolveTemplateOptionsError"
 	ReasonTemplateOptionsMatchError   = "TemplateOptionsMatchError"
 	ReasonUnknownError                = "UnknownError"
+	// ReasonSelectorInvalid : the labels or expressions that the supply chain selects by cannot be evaluated.
+	ReasonSelectorInvalid = "SelectorInvalid"
 	// ReasonOrphanNotDeleted : the supply chain does not want this object any more, and deleting it failed.
 	ReasonOrphanNotDeleted = "OrphanNotDeleted"
 

@@ -14,6 +14,7 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
+	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
 // chains reconciles supply chains: it says whether their templates are there.
@@ -28,16 +29,7 @@ func (c *chains) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	if chain.DeletionTimestamp != nil {
 		return ctrl.Result{}, nil
 	}
-	var conditions []metav1.Condition
-	missing, failure := c.missing(ctx, &chain)
-	if failure == nil {
-		condition := metav1.Condition{Type: v1alpha1.ConditionTemplatesReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
-		if len(missing) > 0 {
-			condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonTemplatesNotFound
-			condition.Message = fmt.Sprintf("did not find the template of the resource(s) [%s]", strings.Join(missing, ", "))
-		}
-		conditions = append(conditions, condition)
-	}
+	conditions, failure := c.judge(ctx, &chain)
 	status := v1alpha1.SupplyChainStatus{
 		ObservedGeneration: chain.Generation,
 		Conditions:         realize.Conditions(conditions, chain.Status.Conditions, metav1.Now().Rfc3339Copy()),
@@ -52,6 +44,26 @@ func (c *chains) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 		}
 	}
 	return ctrl.Result{}, failure
+}
+
+// judge says whether a chain can be used. A selector that nobody can match is told where the chain's author looks, and
+// not only in the status of workloads.
+func (c *chains) judge(ctx context.Context, chain *v1alpha1.ClusterSupplyChain) ([]metav1.Condition, error) {
+	missing, err := c.missing(ctx, chain)
+	if err != nil {
+		return nil, err
+	}
+	labels := selector.Selector{MatchLabels: chain.Spec.Selector, MatchExpressions: chain.Spec.SelectorMatchExpressions}
+	_, invalid := labels.Fits(&v1alpha1.Workload{})
+	condition := metav1.Condition{Type: v1alpha1.ConditionTemplatesReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
+	switch {
+	case invalid != nil:
+		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, v1alpha1.ReasonSelectorInvalid, invalid.Error()
+	case len(missing) > 0:
+		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonTemplatesNotFound
+		condition.Message = fmt.Sprintf("did not find the template of the resource(s) [%s]", strings.Join(missing, ", "))
+	}
+	return []metav1.Condition{condition}, nil
 }
 
 // missing returns the resources whose template is not there, once for each template.
