@@ -43,7 +43,7 @@ func NewCmdDev(d *Deps, run func(context.Context, *DevOptions) error) *cobra.Com
 	timeout := limitFlag(dev.DefaultTimeout)
 	cmd := &cobra.Command{
 		Use:   "dev [DIR]",
-		Short: "Build the app in a folder, run it through its supply chain, and follow your edits",
+		Short: "Run the app in a folder through its supply chain, on every save",
 		Long: `Build the app in DIR (default: this folder), push its image, apply its workload, and follow
 the supply chain until the app is ready; then watch the folder and do it again on every
 save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stays.`,
@@ -68,7 +68,7 @@ save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stay
 	f.StringVarP(&o.File, "file", "f", "", "the workload's `file` (default: workload.yaml in DIR)")
 	f.StringVar(&o.Main, "main", "", "the `package` to build, such as ./cmd/server, where DIR has several that are programs")
 	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when the app is ready, 1 when not")
-	f.StringVar(&o.Report, "report", "", "with --once, the `file` for a JUnit XML report; a JSON one is written beside it")
+	f.StringVar(&o.Report, "report", "", "the `file` for a JUnit XML report of the last run; a JSON one is written beside it")
 	f.Var(&timeout, "timeout", "how long one round may take")
 	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` with the environment's context (default: as kubectl chooses)")
 	addProgress(cmd, &o.Mode)

@@ -20,7 +20,6 @@ import (
 type failure struct {
 	reason  string
 	message string
-	final   bool
 }
 
 func invalidReference(image string, err error) *failure {
