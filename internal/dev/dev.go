@@ -14,7 +14,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/internal/build"
-	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
 )
 
@@ -101,7 +100,8 @@ func (s *session) once(ctx context.Context) error {
 		s.Progress.Warn("diagnosing: %v", diagnoseErr)
 		return err
 	}
-	return hint.Withf(err, "logs, events and objects are in %s", folder)
+	s.Progress.Say("Logs, events and objects: %s", folder)
+	return err
 }
 
 // keep writes the report and passes it on.
