@@ -40,7 +40,11 @@ func readWorkload(file, namespace, fallback string) (*loadedWorkload, error) {
 	}
 	loaded, err := parseWorkload(content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		err = fmt.Errorf("%s: %w", file, err)
+		if len(hint.Of(err)) > 0 {
+			return nil, err
+		}
+		return nil, hint.With(err, "mend the file, and save it: `kubectl explain workload.spec` names the fields, examples/hello/workload.yaml is a whole one")
 	}
 	loaded.file = file
 	for _, candidate := range []string{namespace, loaded.object.GetNamespace(), fallback, "default"} {
