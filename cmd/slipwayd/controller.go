@@ -97,6 +97,9 @@ func runController(ctx context.Context, command *cobra.Command, options controll
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)
 	}
+	if err := waitForAPIServer(ctx, config, logger); err != nil {
+		return err
+	}
 	mgr, err := newManager(config, options)
 	if err != nil {
 		return err

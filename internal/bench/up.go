@@ -16,6 +16,16 @@ kubeadmConfigPatches:
 - |
   kind: KubeletConfiguration
   failCgroupV1: false
+- |
+  kind: ClusterConfiguration
+  controllerManager:
+    extraArgs:
+      leader-elect: "false"
+      kube-api-qps: "200"
+      kube-api-burst: "400"
+  scheduler:
+    extraArgs:
+      leader-elect: "false"
 containerdConfigPatches:
 - |
   [plugins."io.containerd.grpc.v1.cri"]
