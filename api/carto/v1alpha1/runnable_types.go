@@ -42,7 +42,7 @@ type RunnableSpec struct {
 	// retentionPolicy says how many finished runs are kept.
 	// +optional
 	// +kubebuilder:default={maxFailedRuns: 10, maxSuccessfulRuns: 10}
-	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitempty"`
+	RetentionPolicy RetentionPolicy `json:"retentionPolicy,omitempty,omitzero"`
 }
 
 // TemplateReference names a ClusterRunTemplate.
