@@ -43,7 +43,7 @@ func stampable(template runtime.RawExtension) error {
 	if err := object.UnmarshalJSON(template.Raw); err != nil {
 		return fmt.Errorf("failed to parse object: %w", err)
 	}
-	if object.GetNamespace() != "" {
+	if namespace, _, _ := unstructured.NestedFieldNoCopy(object.Object, "metadata", "namespace"); namespace != nil && namespace != "" {
 		return errors.New("template should not set metadata.namespace on the child object")
 	}
 	return nil
