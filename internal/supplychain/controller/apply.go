@@ -16,6 +16,7 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 const (
@@ -30,6 +31,7 @@ const (
 // cluster is the cluster as one workload may see and change it.
 type cluster struct {
 	templates client.Reader
+	renderer  *template.Renderer
 	stamped   *stampedObjects
 	identity  *identity
 	workload  *v1alpha1.Workload
@@ -65,6 +67,11 @@ func (c *cluster) Template(ctx context.Context, kind, name string) (*realize.Tem
 		return nil, err
 	}
 	return realize.TemplateOf(object)
+}
+
+// Render renders a template.
+func (c *cluster) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error) {
+	return c.renderer.Render(ctx, spec, data)
 }
 
 // Resource names a kind.

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 const (
@@ -83,6 +84,7 @@ func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
 	}
 	return &workloads{
 		client:     mgr.GetClient(),
+		renderer:   template.NewRenderer(),
 		identities: newIdentities(config, tokens),
 		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
 		waiting:    newWaiting(),

@@ -2,14 +2,10 @@ package controller
 
 import (
 	"context"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,12 +21,6 @@ import (
 	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
-var (
-	serviceAccounts = corev1.SchemeGroupVersion.WithKind("ServiceAccount")
-	roles           = rbacv1.SchemeGroupVersion.WithKind("Role")
-	clusterRoles    = rbacv1.SchemeGroupVersion.WithKind("ClusterRole")
-)
-
 func templateKinds() []client.Object {
 	return []client.Object{
 		&v1alpha1.ClusterSourceTemplate{}, &v1alpha1.ClusterImageTemplate{},
@@ -43,12 +33,8 @@ func (w *workloads) setup(mgr ctrl.Manager, options controller.Options) error {
 	b := ctrl.NewControllerManagedBy(mgr).Named("workload").WithOptions(options).
 		For(&v1alpha1.Workload{}, builder.WithPredicates(moreThanStatus())).
 		WatchesRawSource(source.Func(w.stamped.Start)).
-		Watches(&v1alpha1.ClusterSupplyChain{}, wake(w.ofChain), builder.WithPredicates(chainMatters())).
-		WatchesMetadata(partial(serviceAccounts), wake(w.ofAccount), builder.WithPredicates(comesOrGoes())).
-		WatchesMetadata(partial(roles), wake(w.ofRole)).
-		WatchesMetadata(partial(clusterRoles), wake(w.ofClusterRole)).
-		Watches(&rbacv1.RoleBinding{}, wake(w.ofRoleBinding)).
-		Watches(&rbacv1.ClusterRoleBinding{}, wake(w.ofClusterRoleBinding))
+		Watches(&v1alpha1.ClusterSupplyChain{}, wake(w.ofChain), builder.WithPredicates(chainMatters()))
+	b = w.accounts.watched(b)
 	for _, object := range templateKinds() {
 		b = b.Watches(object, wake(w.ofTemplate(kindOf(mgr, object))))
 	}
@@ -191,94 +177,4 @@ func chainsWith(ctx context.Context, reader client.Reader, kind, name string) []
 		}
 	}
 	return using
-}
-
-func (w *workloads) ofAccount(_ context.Context, object client.Object) []reconcile.Request {
-	changed := client.ObjectKeyFromObject(object)
-	return requests(w.waiting.changed(func(account types.NamespacedName) bool { return account == changed }))
-}
-
-func (w *workloads) ofRole(ctx context.Context, object client.Object) []reconcile.Request {
-	return w.ofRoleRef(ctx, rbacv1.RoleRef{Kind: roles.Kind, Name: object.GetName()}, object.GetNamespace())
-}
-
-func (w *workloads) ofClusterRole(ctx context.Context, object client.Object) []reconcile.Request {
-	return w.ofRoleRef(ctx, rbacv1.RoleRef{Kind: clusterRoles.Kind, Name: object.GetName()}, metav1.NamespaceAll)
-}
-
-// ofRoleRef returns the workloads that a role is bound to, in one namespace or all.
-func (w *workloads) ofRoleRef(ctx context.Context, ref rbacv1.RoleRef, namespace string) []reconcile.Request {
-	var bound []rbacv1.Subject
-	var bindings rbacv1.RoleBindingList
-	if err := w.client.List(ctx, &bindings, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return nil // the cache is stopping
-	}
-	for _, binding := range bindings.Items {
-		if binding.RoleRef.Kind == ref.Kind && binding.RoleRef.Name == ref.Name {
-			bound = append(bound, binding.Subjects...)
-		}
-	}
-	if ref.Kind == clusterRoles.Kind {
-		var everywhere rbacv1.ClusterRoleBindingList
-		if err := w.client.List(ctx, &everywhere, client.UnsafeDisableDeepCopy); err != nil {
-			return nil
-		}
-		for _, binding := range everywhere.Items {
-			if binding.RoleRef.Name == ref.Name {
-				bound = append(bound, binding.Subjects...)
-			}
-		}
-	}
-	return w.ofSubjects(bound)
-}
-
-func (w *workloads) ofRoleBinding(_ context.Context, object client.Object) []reconcile.Request {
-	if binding, ok := object.(*rbacv1.RoleBinding); ok {
-		return w.ofSubjects(binding.Subjects)
-	}
-	return nil
-}
-
-func (w *workloads) ofClusterRoleBinding(_ context.Context, object client.Object) []reconcile.Request {
-	if binding, ok := object.(*rbacv1.ClusterRoleBinding); ok {
-		return w.ofSubjects(binding.Subjects)
-	}
-	return nil
-}
-
-func (w *workloads) ofSubjects(subjects []rbacv1.Subject) []reconcile.Request {
-	if len(subjects) == 0 {
-		return nil
-	}
-	return requests(w.waiting.changed(func(account types.NamespacedName) bool {
-		for _, subject := range subjects {
-			if means(subject, account) {
-				return true
-			}
-		}
-		return false
-	}))
-}
-
-// means says whether a subject of a binding is, or includes, a service account.
-func means(subject rbacv1.Subject, account types.NamespacedName) bool {
-	switch subject.Kind {
-	case rbacv1.ServiceAccountKind:
-		return subject.Name == account.Name && subject.Namespace == account.Namespace
-	case rbacv1.UserKind:
-		return subject.Name == strings.Join([]string{"system:serviceaccount", account.Namespace, account.Name}, ":")
-	case rbacv1.GroupKind:
-		return subject.Name == "system:authenticated" || subject.Name == "system:serviceaccounts" ||
-			subject.Name == "system:serviceaccounts:"+account.Namespace
-	default:
-		return false
-	}
-}
-
-func requests(workloads []types.NamespacedName) []reconcile.Request {
-	made := make([]reconcile.Request, len(workloads))
-	for i := range workloads {
-		made[i].NamespacedName = workloads[i]
-	}
-	return made
 }

@@ -17,11 +17,13 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 // workloads reconciles workloads.
 type workloads struct {
 	client     client.Client
+	renderer   *template.Renderer
 	identities *identities
 	stamped    *stampedObjects
 	waiting    *waiting
@@ -109,7 +111,7 @@ func (w *workloads) realize(ctx context.Context, workload *v1alpha1.Workload, no
 			Type: v1alpha1.ConditionResourcesSubmitted, Status: metav1.ConditionFalse, Reason: reasonOf(err), Message: err.Error(),
 		})
 	}
-	view := &cluster{templates: w.client, stamped: w.stamped, identity: who, workload: workload}
+	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, workload: workload}
 	result := realize.Realize(ctx, view, workload, chain, now)
 	for _, event := range view.applied {
 		w.tell(workload, event)

@@ -14,6 +14,8 @@ import (
 type Cluster interface {
 	// Template reads a template. One that does not exist is an error for which apierrors.IsNotFound is true.
 	Template(ctx context.Context, kind, name string) (*Template, error)
+	// Render renders a template with what data holds, as template.Renderer does.
+	Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error)
 	// Apply makes an object as it is given, with the identity of the workload, and returns what the cluster has
 	// then. It writes only what differs.
 	Apply(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error)

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -48,6 +49,10 @@ func (p *paper) Apply(_ context.Context, object *unstructured.Unstructured) (*un
 		live.Object["status"] = status
 	}
 	return live, nil
+}
+
+func (p *paper) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error) {
+	return template.NewRenderer().Render(ctx, spec, data)
 }
 
 func (p *paper) Resource(kind schema.GroupVersionKind) (Resource, error) {

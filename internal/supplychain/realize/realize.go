@@ -115,7 +115,7 @@ func (r *run) resource(ctx context.Context, resource v1alpha1.SupplyChainResourc
 	if stuck {
 		err = errors.New("the resource waits for itself through its inputs")
 	} else {
-		object, err = r.stamp(resource, found)
+		object, err = r.stamp(ctx, resource, found)
 	}
 	if err != nil {
 		s.problem = r.stampProblem(resource.Name, found, err)

@@ -1,6 +1,7 @@
 package realize
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -16,16 +17,9 @@ import (
 )
 
 // stamp renders the template for a resource and makes the object the workload's own: beside it, owned by it, labelled.
-func (r *run) stamp(resource v1alpha1.SupplyChainResource, from *Template) (*unstructured.Unstructured, error) {
-	switch {
-	case from.lifecycle() != v1alpha1.LifecycleMutable:
+func (r *run) stamp(ctx context.Context, resource v1alpha1.SupplyChainResource, from *Template) (*unstructured.Unstructured, error) {
+	if from.lifecycle() != v1alpha1.LifecycleMutable {
 		return nil, fmt.Errorf("lifecycle [%s] is not supported yet", from.lifecycle())
-	case from.Spec.Ytt != "" && from.Spec.Template == nil:
-		return nil, errors.New("ytt templates are not supported yet")
-	case from.Spec.Ytt != "":
-		return nil, errors.New("invalid template: must specify one of template or ytt, found both")
-	case from.Spec.Template == nil || len(from.Spec.Template.Raw) == 0:
-		return nil, errors.New("invalid template: must specify one of template or ytt, found neither")
 	}
 	params, err := template.Params(template.ParamSources{
 		Template: from.Spec.Params, Chain: r.chain.Spec.Params, Resource: resource.Params, Owner: r.workload.Spec.Params,
@@ -34,7 +28,7 @@ func (r *run) stamp(resource v1alpha1.SupplyChainResource, from *Template) (*uns
 		return nil, err
 	}
 	names := r.labels(resource, from)
-	rendered, err := template.Render(from.Spec.Template.Raw, r.context(resource, params, names))
+	rendered, err := r.cluster.Render(ctx, &from.Spec, r.context(resource, params, names))
 	if err != nil {
 		return nil, err
 	}
@@ -42,43 +36,13 @@ func (r *run) stamp(resource v1alpha1.SupplyChainResource, from *Template) (*uns
 }
 
 func (r *run) own(object *unstructured.Unstructured, names map[string]string) (*unstructured.Unstructured, error) {
-	if object.GetKind() == "" || object.GetAPIVersion() == "" {
-		return nil, errors.New("the template renders no object: it must set apiVersion and kind")
-	}
-	if metadata, found := object.Object["metadata"]; found {
-		if _, ok := metadata.(map[string]any); !ok {
-			return nil, errors.New("the template renders no object: metadata must be an object")
-		}
-	}
-	if namespace := object.GetNamespace(); namespace != "" && namespace != r.workload.Namespace {
-		return nil, errors.New("cannot set namespace in resource template")
+	owner := metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindWorkload, Name: r.workload.Name, UID: r.workload.UID}
+	if err := Own(object, owner, r.workload.Namespace, names); err != nil {
+		return nil, err
 	}
 	if object.GetName() == "" {
 		return nil, errors.New("the template must set metadata.name")
 	}
-	object.SetNamespace(r.workload.Namespace)
-	controller := true
-	object.SetOwnerReferences([]metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindWorkload,
-		Name: r.workload.Name, UID: r.workload.UID, Controller: &controller, BlockOwnerDeletion: &controller,
-	}})
-	labels := object.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	for key, value := range names {
-		label := LabelValue(value)
-		labels[key] = label
-		if label != value {
-			annotations := object.GetAnnotations()
-			if annotations == nil {
-				annotations = map[string]string{}
-			}
-			annotations[key] = value
-			object.SetAnnotations(annotations)
-		}
-	}
-	object.SetLabels(labels)
 	return object, nil
 }
 
