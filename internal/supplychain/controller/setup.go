@@ -83,13 +83,11 @@ func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
 		return nil, fmt.Errorf("preparing the requests for tokens: %w", err)
 	}
 	return &workloads{
-		client:     mgr.GetClient(),
-		renderer:   template.NewRenderer(),
-		identities: newIdentities(config, tokens),
-		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
-		waiting:    newWaiting(),
-		recorder:   mgr.GetEventRecorder(recorderName),
-		log:        options.Logger,
+		accounts: &accounts{client: mgr.GetClient(), identities: newIdentities(config, tokens), waiting: newWaiting()},
+		renderer: template.NewRenderer(),
+		stamped:  newStampedObjects(ownerLabels{name: v1alpha1.LabelWorkloadName, namespace: v1alpha1.LabelWorkloadNamespace}, reader, mgr.GetRESTMapper(), options.Logger),
+		recorder: mgr.GetEventRecorder(recorderName),
+		log:      options.Logger,
 	}, nil
 }
 

@@ -22,13 +22,11 @@ import (
 
 // workloads reconciles workloads.
 type workloads struct {
-	client     client.Client
-	renderer   *template.Renderer
-	identities *identities
-	stamped    *stampedObjects
-	waiting    *waiting
-	recorder   events.EventRecorder
-	log        *slog.Logger
+	*accounts
+	renderer *template.Renderer
+	stamped  *stampedObjects
+	recorder events.EventRecorder
+	log      *slog.Logger
 }
 
 // outcome is what a reconcile came to.
