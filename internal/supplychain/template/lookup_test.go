@@ -81,6 +81,7 @@ func TestLookup(t *testing.T) {
 	for _, path := range []string{
 		"params.missing", "undefined[1]", "^", "params['d.e']", "labels['carto.run/workload-name']",
 		"workload.spec.source.git.url", "workload.spec.resources.requests.cpu", "workload.metadata.labels.x", "deployment.url",
+		`workload.spec.params[?(@.name=="p")].value.k`,
 	} {
 		_, err := Lookup(path, data)
 		var missing *NotFoundError
@@ -89,17 +90,33 @@ func TestLookup(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"":                             "empty jsonpath not allowed",
-		"workload.spec.params[*].name": "too many results for the query: workload.spec.params[*].name",
-		"workload.spec.params[5].name": "evaluate: failed to find results: array index out of bounds: index 5, length 2",
-		"params[0]":                    "is not array or slice",
-		"params[":                      "evaluate: failed to parse jsonpath 'params[': ",
-		"{params.o}":                   "",
+		"":                                  "empty jsonpath not allowed",
+		"workload.spec.params[*].name":      "too many results for the query: workload.spec.params[*].name",
+		"workload.spec.params[5].name":      "evaluate: failed to find results: array index out of bounds: index 5, length 2",
+		"params[0]":                         "is not array or slice",
+		"params[":                           "evaluate: failed to parse jsonpath 'params[': ",
+		"{params.o}":                        "",
+		"..x..x..x..x":                      "it has more than 3 times '..'",
+		"list[0,0,0,0,0,0,0,0,0,0,0,0,0,0]": "it has more than 12 times ','",
 	} {
 		if _, err := Lookup(path, data); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", path, err, want)
 		}
 	}
+}
+
+func FuzzLookup(f *testing.F) {
+	for _, seed := range []string{"a", ".a.b", "{.a}", "a[0]", "a[-1:]", "a[*].b", "..b", "a['x']", `a[?(@.b=="c")].d`, `a\.b`, "a[?(@.b>1)]", "a[0,1]", "{range .a[*]}{.b}{end}", "$.a", "@"} {
+		f.Add(seed)
+	}
+	deep := map[string]any{}
+	for range 20 {
+		deep = map[string]any{"a": deep, "b": []any{"x", int64(1), []any{true, nil}}}
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		_, _ = Lookup(path, deep)
+		_, _ = Lookup(path, map[string]any{"workload": &v1alpha1.Workload{}})
+	})
 }
 
 func TestLookupGivesCopies(t *testing.T) {
