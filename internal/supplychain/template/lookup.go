@@ -34,15 +34,9 @@ func Lookup(path string, data any) (value any, err error) {
 			value, err = nil, fmt.Errorf("evaluate: failed to find results: %v", r)
 		}
 	}()
-	if path == "" {
-		return nil, errors.New("empty jsonpath not allowed")
-	}
-	if err := bounded(path); err != nil {
-		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
-	}
-	parsed := jsonpath.New("").AllowMissingKeys(true)
-	if err := parsed.Parse(braced(path)); err != nil {
-		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	parsed, err := parsePath(path)
+	if err != nil {
+		return nil, err
 	}
 	lists, err := parsed.FindResults(data)
 	if err != nil {
@@ -81,6 +75,21 @@ func bounded(path string) error {
 }
 
 var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|'(\\.|[^'\\])*'`)
+
+// parsePath reads a path.
+func parsePath(path string) (*jsonpath.JSONPath, error) {
+	if path == "" {
+		return nil, errors.New("empty jsonpath not allowed")
+	}
+	if err := bounded(path); err != nil {
+		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	}
+	parsed := jsonpath.New("").AllowMissingKeys(true)
+	if err := parsed.Parse(braced(path)); err != nil {
+		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	}
+	return parsed, nil
+}
 
 func braced(path string) string {
 	if !strings.HasPrefix(path, "{.") {

@@ -30,7 +30,7 @@ func (r *Renderer) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data
 	case plain:
 		return Render(spec.Template.Raw, data)
 	case spec.Ytt != "":
-		object, err := r.ytt.render(ctx, spec.Ytt, data)
+		object, err := firstObject(r.ytt.render(ctx, spec.Ytt, data))
 		if err != nil {
 			return nil, fmt.Errorf("unable to apply ytt template: %w", err)
 		}
@@ -38,4 +38,9 @@ func (r *Renderer) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data
 	default:
 		return nil, errors.New("invalid template: must specify one of template or ytt, found neither")
 	}
+}
+
+// Documents renders a file in ytt with values, and returns all its documents as YAML.
+func (r *Renderer) Documents(ctx context.Context, ytt string, values map[string]any) ([]byte, error) {
+	return r.ytt.render(ctx, ytt, values)
 }

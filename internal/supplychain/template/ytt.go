@@ -44,12 +44,12 @@ func newYttEngine(limit time.Duration) *yttEngine {
 
 // rendered is what a render ends with.
 type rendered struct {
-	document []byte
-	err      error
+	documents []byte
+	err       error
 }
 
-// render renders the first document of text that is not empty. Errors of the template have ytt's own form.
-func (e *yttEngine) render(ctx context.Context, text string, data map[string]any) (map[string]any, error) {
+// render renders text and returns the documents that are not empty, as YAML. Errors of the template have ytt's own form.
+func (e *yttEngine) render(ctx context.Context, text string, data map[string]any) ([]byte, error) {
 	values, err := yttValues(data)
 	if err != nil {
 		return nil, err
@@ -67,15 +67,16 @@ func (e *yttEngine) render(ctx context.Context, text string, data map[string]any
 	defer cancel()
 	done := make(chan rendered, 1)
 	go func() {
-		document, err := e.run(text, values)
-		e.end(text, done, rendered{document, err})
+		documents, err := e.run(text, values)
+		e.end(text, done, rendered{documents, err})
 	}()
 	select {
 	case result := <-done:
-		return result.object()
+		return result.documents, result.err
 	case <-limited.Done():
 		if e.leave(text, done) {
-			return (<-done).object() // it ended at the last moment
+			result := <-done // it ended at the last moment
+			return result.documents, result.err
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
@@ -119,20 +120,25 @@ func (e *yttEngine) end(text string, done chan rendered, result rendered) {
 }
 
 // run renders text; a panic in the library is an error of the template.
-func (e *yttEngine) run(text string, values *orderedmap.Map) (document []byte, err error) {
+func (e *yttEngine) run(text string, values *orderedmap.Map) (documents []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			document, err = nil, fmt.Errorf("ytt: Error: %v\n", r)
+			documents, err = nil, fmt.Errorf("ytt: Error: %v\n", r)
 		}
 	}()
 	template, err := e.compile(text)
 	if err == nil {
-		document, err = template.render(values, e.started)
+		documents, err = template.render(values, e.started)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("ytt: Error: %w\n", uierrors.NewMultiLineError(err)) //nolint:revive // ytt's own form
+		return nil, yttError(err)
 	}
-	return document, nil
+	return documents, nil
+}
+
+// yttError tells an error as the ytt command does.
+func yttError(err error) error {
+	return fmt.Errorf("ytt: Error: %w\n", uierrors.NewMultiLineError(err)) //nolint:revive // with the end of the line
 }
 
 // started orders a program, once it runs, before what is compiled after it: ytt's compiler writes package variables
@@ -166,12 +172,12 @@ func (e *yttEngine) compile(text string) (*yttTemplate, error) {
 	return template, nil
 }
 
-// object reads the object that was rendered.
-func (r rendered) object() (map[string]any, error) {
-	if r.err != nil {
-		return nil, r.err
+// firstObject reads the first document, the only one of a template that counts.
+func firstObject(documents []byte, err error) (map[string]any, error) {
+	if err != nil {
+		return nil, err
 	}
-	encoded, err := yaml.YAMLToJSON(r.document)
+	encoded, err := yaml.YAMLToJSON(documents)
 	if err != nil {
 		return nil, fmt.Errorf("reading what it renders: %w", err)
 	}

@@ -53,7 +53,7 @@ func compileYtt(text string) (*yttTemplate, error) {
 	return &yttTemplate{text: text, compiled: compiled}, nil
 }
 
-// render returns the first document that is not empty, as YAML. It calls started whenever the program loads a module.
+// render returns the documents that are not empty, as YAML. It calls started whenever the program loads a module.
 func (t *yttTemplate) render(values *orderedmap.Map, started func()) ([]byte, error) {
 	if t.compiled == nil {
 		return t.renderWhole(values)
@@ -95,14 +95,13 @@ func (t *yttTemplate) renderWhole(values *orderedmap.Map) ([]byte, error) {
 	return printed(out.DocSet)
 }
 
-// printed returns the first document that is not empty; nothing where there is none.
+// printed returns the documents that are not empty; nothing where there are none.
 func printed(documents *yamlmeta.DocumentSet) ([]byte, error) {
-	for _, document := range documents.Items {
-		if !document.IsEmpty() {
-			return (&yamlmeta.DocumentSet{Items: []*yamlmeta.Document{document}}).AsBytes()
-		}
+	kept := slices.DeleteFunc(slices.Clone(documents.Items), func(document *yamlmeta.Document) bool { return document.IsEmpty() })
+	if len(kept) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	return (&yamlmeta.DocumentSet{Items: kept}).AsBytes()
 }
 
 // unordered turns ytt's maps into Go's.
