@@ -17,7 +17,7 @@ var law = map[string][]string{
 	"cmd/slipway":     {"cmd/slipway/app", "internal/ui"},
 	"cmd/slipway/app": with(leaves, "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/dev/...", "internal/build/...", "profiles", "embedded"),
 	"cmd/slipwayd": {
-		"api/...", "internal/supplychain/controller", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
+		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
 		"internal/environment", "internal/hint", "internal/version",
 	},
 
@@ -31,6 +31,7 @@ var law = map[string][]string{
 	"internal/supplychain/selector":   {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":    {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
 	"internal/supplychain/admission":  {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/version"},
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/version"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
