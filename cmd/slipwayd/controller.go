@@ -49,6 +49,9 @@ type controllerOptions struct {
 	metricsAddr     string
 	ingressAddr     string
 	ingressTLSAddr  string
+	webhookAddr     string
+	webhookSecret   string
+	certDir         string
 	leaderElect     bool
 	namespace       string
 	maxConcurrent   int
@@ -73,6 +76,7 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.StringVar(&options.metricsAddr, "metrics-addr", ":8082", "where /metrics is served (empty: off)")
 	flags.StringVar(&options.ingressAddr, "ingress-addr", ":8080", "where the apps are served over http (empty: off)")
 	flags.StringVar(&options.ingressTLSAddr, "ingress-tls-addr", ":8443", "where the apps are served over https (empty: off)")
+	addWebhookFlags(flags, &options)
 	flags.BoolVar(&options.leaderElect, "leader-elect", true, "let only one replica reconcile")
 	flags.StringVar(&options.namespace, "namespace", defaultNamespace(), "the namespace of the lease; the environment variable POD_NAMESPACE sets the default")
 	flags.IntVar(&options.maxConcurrent, "max-concurrent", 0, "how many objects of a kind are reconciled at the same time (0: the kind's own default)")
@@ -171,12 +175,17 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
 		return fmt.Errorf("setting up the ingress proxy: %w", err)
 	}
-	return setupProbes(mgr)
+	checks, err := setupWebhooks(mgr, options, logger)
+	if err != nil {
+		return err
+	}
+	return setupProbes(mgr, checks)
 }
 
 // setupProbes makes /healthz say that the process lives and /readyz that its caches are filled. Ready does not
-// wait for the lease: in a rollout the old pod gives it up only after the new one is ready.
-func setupProbes(mgr ctrl.Manager) error {
+// wait for the lease: in a rollout the old pod gives it up only after the new one is ready. more are further checks
+// of readiness, by name.
+func setupProbes(mgr ctrl.Manager, more map[string]healthz.Checker) error {
 	filled := make(chan struct{})
 	if err := mgr.Add(everyReplica(func(ctx context.Context) error {
 		close(filled) // the manager starts this after its caches
@@ -198,6 +207,11 @@ func setupProbes(mgr ctrl.Manager) error {
 	}
 	if err := mgr.AddReadyzCheck("caches", ready); err != nil {
 		return fmt.Errorf("setting up the probes: %w", err)
+	}
+	for name, check := range more {
+		if err := mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("setting up the probes: %w", err)
+		}
 	}
 	return nil
 }

@@ -59,6 +59,7 @@ func TestControllerOnARealAPIServer(t *testing.T) {
 		ended <- run(ctx, []string{
 			"controller", "--namespace=default", "--log-level=error", "--metrics-addr=",
 			"--health-addr=" + health, "--ingress-addr=" + proxy, "--ingress-tls-addr=",
+			"--webhook-addr=" + freeAddress(t), "--webhook-secret=comes-later",
 		})
 	}()
 	waitFor(t, ended, "ready", func() bool {
