@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
@@ -56,6 +58,8 @@ type controllerOptions struct {
 	namespace       string
 	maxConcurrent   int
 	logLevel        string
+	// How many of each kind; 0: as maxConcurrent says.
+	maxConcurrentWorkloads, maxConcurrentDeliverables, maxConcurrentRunnables int
 }
 
 func newControllerCommand(run func(context.Context, *cobra.Command, controllerOptions) error) *cobra.Command {
@@ -80,6 +84,9 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.BoolVar(&options.leaderElect, "leader-elect", true, "let only one replica reconcile")
 	flags.StringVar(&options.namespace, "namespace", defaultNamespace(), "the namespace of the lease; the environment variable POD_NAMESPACE sets the default")
 	flags.IntVar(&options.maxConcurrent, "max-concurrent", 0, "how many objects of a kind are reconciled at the same time (0: the kind's own default)")
+	flags.IntVar(&options.maxConcurrentWorkloads, "max-concurrent-workloads", 0, "how many workloads are reconciled at the same time (0: as --max-concurrent says)")
+	flags.IntVar(&options.maxConcurrentDeliverables, "max-concurrent-deliveries", 0, "how many deliverables are reconciled at the same time (0: as --max-concurrent says)")
+	flags.IntVar(&options.maxConcurrentRunnables, "max-concurrent-runnables", 0, "how many runnables are reconciled at the same time (0: as --max-concurrent says)")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
 	return command
 }
@@ -160,7 +167,13 @@ func orOff(address string) string {
 
 // setup adds everything that the pod runs.
 func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
-	if err := controller.Setup(mgr, controller.Options{MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+	if err := controller.Setup(mgr, controller.Options{
+		MaxConcurrentWorkloads:    cmp.Or(options.maxConcurrentWorkloads, options.maxConcurrent),
+		MaxConcurrentDeliverables: cmp.Or(options.maxConcurrentDeliverables, options.maxConcurrent),
+		MaxConcurrentRunnables:    cmp.Or(options.maxConcurrentRunnables, options.maxConcurrent),
+		Metrics:                   metrics.Registry,
+		Logger:                    logger,
+	}); err != nil {
 		return fmt.Errorf("setting up the choreographer: %w", err)
 	}
 	if err := image.Setup(ctx, mgr, image.Options{

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -36,8 +37,11 @@ const (
 
 // Options are the settings of Setup; the zero value works.
 type Options struct {
-	// MaxConcurrent is how many workloads are worked on at once; 0 means 8.
-	MaxConcurrent int
+	// MaxConcurrentWorkloads, MaxConcurrentDeliverables and MaxConcurrentRunnables are how many of each are worked on
+	// at once; 0 means 8.
+	MaxConcurrentWorkloads, MaxConcurrentDeliverables, MaxConcurrentRunnables int
+	// Metrics gets the duration of realisations and the numbers of stamped objects; nil: nobody counts.
+	Metrics prometheus.Registerer
 	// Logger gets what the conditions of workloads do not show; nil discards.
 	Logger *slog.Logger
 	// SkipNameValidation allows several controllers of the same name in one process, which only tests want.
@@ -48,30 +52,37 @@ type Options struct {
 // rbac.authorization.k8s.io must be in it too, as they are in client-go's scheme.
 func AddToScheme(scheme *runtime.Scheme) error { return v1alpha1.AddToScheme(scheme) }
 
-// Setup adds the controllers of workloads and supply chains to a manager, whose scheme has had AddToScheme. They
+// Setup adds the controllers of workloads, supply chains and runnables to a manager, whose scheme has had AddToScheme. They
 // start with the manager. An error means that the manager's configuration cannot be used.
 func Setup(mgr ctrl.Manager, options Options) error {
-	if options.MaxConcurrent == 0 {
-		options.MaxConcurrent = defaultConcurrency
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
 	}
-	w, err := newWorkloads(mgr, options)
+	parts, err := newShared(mgr, options)
 	if err != nil {
 		return err
 	}
-	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrent)); err != nil {
+	w := newWorkloads(mgr, parts)
+	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrentWorkloads)); err != nil {
 		return fmt.Errorf("setting up the controller of workloads: %w", err)
 	}
 	c := &chains{client: mgr.GetClient()}
 	if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
 		return fmt.Errorf("setting up the controller of supply chains: %w", err)
 	}
-	return nil
+	r := newRunnables(mgr, parts)
+	return r.setup(mgr, controllerOptions(options, options.MaxConcurrentRunnables))
 }
 
-func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
-	if options.Logger == nil {
-		options.Logger = slog.New(slog.DiscardHandler)
-	}
+// shared is what the controllers of all kinds of owners have in common.
+type shared struct {
+	reader     dynamic.Interface
+	identities *identities
+	metrics    *metrics
+	log        *slog.Logger
+}
+
+func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	config.QPS = -1 // the API server has its own fair queues; a second throttle here would only add latency
 	reader, err := dynamic.NewForConfig(config)
@@ -82,16 +93,50 @@ func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the requests for tokens: %w", err)
 	}
+	counted, err := newMetrics(options.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return &shared{reader: reader, identities: newIdentities(config, tokens), metrics: counted, log: options.Logger}, nil
+}
+
+func (s *shared) accounts(mgr ctrl.Manager) *accounts {
+	return &accounts{client: mgr.GetClient(), identities: s.identities, waiting: newWaiting()}
+}
+
+// stampedFor watches what is stamped for one kind of owners.
+func (s *shared) stampedFor(owner string, labels ownerLabels, mgr ctrl.Manager) *stampedObjects {
+	stamped := newStampedObjects(labels, s.reader, mgr.GetRESTMapper(), s.log)
+	s.metrics.count(owner, stamped)
+	return stamped
+}
+
+func newWorkloads(mgr ctrl.Manager, parts *shared) *workloads {
+	labels := ownerLabels{name: v1alpha1.LabelWorkloadName, namespace: v1alpha1.LabelWorkloadNamespace}
 	return &workloads{
-		accounts: &accounts{client: mgr.GetClient(), identities: newIdentities(config, tokens), waiting: newWaiting()},
+		accounts: parts.accounts(mgr),
 		renderer: template.NewRenderer(),
-		stamped:  newStampedObjects(ownerLabels{name: v1alpha1.LabelWorkloadName, namespace: v1alpha1.LabelWorkloadNamespace}, reader, mgr.GetRESTMapper(), options.Logger),
+		stamped:  parts.stampedFor(v1alpha1.KindWorkload, labels, mgr),
 		recorder: mgr.GetEventRecorder(recorderName),
-		log:      options.Logger,
-	}, nil
+		metrics:  parts.metrics,
+		log:      parts.log,
+	}
+}
+
+func newRunnables(mgr ctrl.Manager, parts *shared) *runnables {
+	return &runnables{
+		accounts: parts.accounts(mgr),
+		stamped:  parts.stampedFor(v1alpha1.KindRunnable, ownerLabels{name: v1alpha1.LabelRunnableName}, mgr),
+		recorder: mgr.GetEventRecorder(recorderName),
+		metrics:  parts.metrics,
+		log:      parts.log,
+	}
 }
 
 func controllerOptions(options Options, concurrent int) controller.Options {
+	if concurrent == 0 {
+		concurrent = defaultConcurrency
+	}
 	recoverPanic := true
 	return controller.Options{
 		MaxConcurrentReconciles: concurrent,

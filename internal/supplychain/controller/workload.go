@@ -26,6 +26,7 @@ type workloads struct {
 	renderer *template.Renderer
 	stamped  *stampedObjects
 	recorder events.EventRecorder
+	metrics  *metrics
 	log      *slog.Logger
 }
 
@@ -51,8 +52,9 @@ func (w *workloads) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 		return ctrl.Result{}, nil // what it owns goes with it
 	}
 	workload.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.KindWorkload)) // templates may ask for it
-	now := metav1.Now().Rfc3339Copy()
-	out := w.realize(ctx, &workload, now)
+	begin := metav1.Now()
+	out := w.realize(ctx, &workload, begin.Rfc3339Copy())
+	w.metrics.realized(v1alpha1.KindWorkload, begin.Time)
 	out.status.ObservedGeneration = workload.Generation
 	if !equality.Semantic.DeepEqual(out.status, workload.Status) {
 		workload.Status = out.status

@@ -166,3 +166,8 @@ func resourcesHealthy(resources []v1alpha1.ResourceStatus) metav1.Condition {
 	}
 	return sum
 }
+
+// ObjectCondition returns what an object says of itself in its status.conditions, or nil.
+func ObjectCondition(object *unstructured.Unstructured, kind string) *metav1.Condition {
+	return Condition(statusConditions(object), kind)
+}
