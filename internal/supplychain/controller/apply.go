@@ -28,13 +28,15 @@ const (
 	annotationAccount = "slipway.dev/service-account"
 )
 
-// cluster is the cluster as one workload may see and change it.
+// cluster is the cluster as one owner may see and change it.
 type cluster struct {
 	templates client.Reader
 	renderer  *template.Renderer
 	stamped   *stampedObjects
 	identity  *identity
-	workload  *v1alpha1.Workload
+	owner     metav1.Object
+	// kind is the owner's, as users call it.
+	kind string
 	// applied gets an event for each object that was written.
 	applied []realize.Event
 }
@@ -176,11 +178,11 @@ func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *u
 // mayWrite: what another controls is left alone.
 func (c *cluster) mayWrite(live *unstructured.Unstructured) error {
 	owner := metav1.GetControllerOf(live)
-	if owner == nil || owner.UID == c.workload.UID {
+	if owner == nil || owner.UID == c.owner.GetUID() {
 		return nil
 	}
-	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this workload: it is left as it is",
-		live.GetKind(), live.GetName(), owner.Kind, owner.Name, owner.UID)
+	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this %s: it is left as it is",
+		live.GetKind(), live.GetName(), owner.Kind, owner.Name, owner.UID, c.kind)
 }
 
 func (c *cluster) tell(live, written *unstructured.Unstructured, mapping *meta.RESTMapping) {
@@ -191,6 +193,5 @@ func (c *cluster) tell(live, written *unstructured.Unstructured, mapping *meta.R
 		}
 		verb = "Patched"
 	}
-	c.applied = append(c.applied, realize.Event{Reason: realize.EventStampedObjectApplied,
-		Message: fmt.Sprintf("%s object [%s/%s]", verb, mapping.Resource.GroupResource(), written.GetName())})
+	c.note(realize.EventStampedObjectApplied, "%s object [%s/%s]", verb, mapping.Resource.GroupResource(), written.GetName())
 }

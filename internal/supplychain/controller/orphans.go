@@ -30,7 +30,7 @@ type swept struct {
 
 // sweep deletes the objects that workload controls and that are not among current, each with the identity given or,
 // where that may not, the one that stamped it. identity may be nil.
-func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, current []v1alpha1.ResourceStatus, identity *identity, now metav1.Time) swept {
+func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, current []v1alpha1.ResourceStatus, lifecycles map[string]string, identity *identity, now metav1.Time) swept {
 	for _, before := range workload.Status.Resources {
 		w.watchAgain(ctx, before.StampedRef)
 	}
@@ -45,13 +45,33 @@ func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, curr
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range w.stamped.ownedBy(workload.UID) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
-		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] {
+		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] || retained(object, current, lifecycles) {
 			continue
 		}
 		seen[object.GetUID()] = true
 		w.remove(ctx, workload, object, identity, now, &result)
 	}
 	return result
+}
+
+// retained says whether object is one of several that were stamped one after the other for a resource that still is
+// stamped from their template. Which of them stay is for the template's retentionPolicy to say. lifecycles holds what
+// the lifecycles of templates are now, where that is known.
+func retained(object *unstructured.Unstructured, current []v1alpha1.ResourceStatus, lifecycles map[string]string) bool {
+	lifecycle := object.GetLabels()[v1alpha1.LabelTemplateLifecycle]
+	if lifecycle == "" || lifecycle == v1alpha1.LifecycleMutable {
+		return false
+	}
+	name := fullName(object, v1alpha1.LabelResourceName)
+	for _, resource := range current {
+		if resource.Name != name || resource.TemplateRef == nil {
+			continue
+		}
+		now, known := lifecycles[name]
+		return resource.TemplateRef.Kind == fullName(object, v1alpha1.LabelTemplateKind) &&
+			resource.TemplateRef.Name == fullName(object, v1alpha1.LabelTemplateName) && (!known || now == lifecycle)
+	}
+	return false
 }
 
 // decided says whether it is known which object a resource wants. It is not while the resource fails and nothing is

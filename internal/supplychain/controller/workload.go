@@ -111,12 +111,12 @@ func (w *workloads) realize(ctx context.Context, workload *v1alpha1.Workload, no
 			Type: v1alpha1.ConditionResourcesSubmitted, Status: metav1.ConditionFalse, Reason: reasonOf(err), Message: err.Error(),
 		})
 	}
-	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, workload: workload}
-	result := realize.Realize(ctx, view, workload, chain, now)
+	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, owner: workload, kind: "workload"}
+	result := realize.Realize(ctx, view, realize.OfWorkload(workload), realize.OfChain(chain), now)
 	for _, event := range view.applied {
 		w.tell(workload, event)
 	}
-	orphans := w.sweep(ctx, workload, result.Resources, who, now)
+	orphans := w.sweep(ctx, workload, result.Resources, result.Lifecycles, who, now)
 	for _, event := range orphans.events {
 		w.tell(workload, event)
 	}
@@ -137,7 +137,7 @@ func (w *workloads) withoutChain(ctx context.Context, workload *v1alpha1.Workloa
 	if !problem.certain {
 		return out
 	}
-	orphans := w.sweep(ctx, workload, nil, w.lastIdentity(ctx, workload), now)
+	orphans := w.sweep(ctx, workload, nil, nil, w.lastIdentity(ctx, workload), now)
 	for _, event := range orphans.events {
 		w.tell(workload, event)
 	}

@@ -15,8 +15,8 @@ import (
 // health returns the condition Healthy of a resource. object is nil where nothing is stamped; used is nil where no
 // template could be read.
 func health(used *Template, object *unstructured.Unstructured, outputs int) metav1.Condition {
-	if used != nil && used.Spec.HealthRule != nil {
-		return ruledHealth(used.Spec.HealthRule, object)
+	if used != nil && used.healthRule() != nil {
+		return ruledHealth(used.healthRule(), object)
 	}
 	switch {
 	case outputs > 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
@@ -27,11 +28,11 @@ type One struct {
 // Render returns the object that Realize would stamp for the resource. A chain whose resource does not exist or
 // chooses another template is an error, as is what keeps an object from being stamped.
 func (o One) Render(ctx context.Context, renderer *template.Renderer) (*unstructured.Unstructured, error) {
-	r := &run{cluster: onPaper{renderer: renderer}, workload: o.Workload, chain: o.Chain, produced: map[string]values{}, stamped: map[string]string{}}
+	r := newRun(onPaper{renderer: renderer}, OfWorkload(o.Workload), OfChain(o.Chain), metav1.Time{})
 	for name, outputs := range o.Before {
 		r.produced[name] = outputs
 	}
-	for _, resource := range o.Chain.Spec.Resources {
+	for _, resource := range r.blueprint.Resources {
 		if resource.Name != o.Resource {
 			continue
 		}
