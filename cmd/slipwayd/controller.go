@@ -49,6 +49,7 @@ type controllerOptions struct {
 	pollInterval    time.Duration
 	healthAddr      string
 	metricsAddr     string
+	pprofAddr       string
 	ingressAddr     string
 	ingressTLSAddr  string
 	webhookAddr     string
@@ -78,6 +79,7 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.DurationVar(&options.pollInterval, "poll-interval", image.DefaultPollInterval, "how often registries without such a stream are asked")
 	flags.StringVar(&options.healthAddr, "health-addr", ":8081", "where /healthz and /readyz are served (empty: off)")
 	flags.StringVar(&options.metricsAddr, "metrics-addr", ":8082", "where /metrics is served (empty: off)")
+	flags.StringVar(&options.pprofAddr, "pprof-addr", "", "where Go's profiles are served under /debug/pprof (empty: off)")
 	flags.StringVar(&options.ingressAddr, "ingress-addr", ":8080", "where the apps are served over http (empty: off)")
 	flags.StringVar(&options.ingressTLSAddr, "ingress-tls-addr", ":8443", "where the apps are served over https (empty: off)")
 	addWebhookFlags(flags, &options)
@@ -137,6 +139,7 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
 		HealthProbeBindAddress:        orOff(options.healthAddr),
+		PprofBindAddress:              options.pprofAddr,
 		Metrics:                       metricsserver.Options{BindAddress: orOff(options.metricsAddr)},
 		LeaderElection:                options.leaderElect,
 		LeaderElectionID:              leaseName,
