@@ -139,4 +139,3 @@ func (h *handler) Handle(_ context.Context, request ctrladmission.Request) ctrla
 	}
 	return ctrladmission.Allowed("").WithWarnings(warnings...)
 }
-
