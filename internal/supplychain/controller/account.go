@@ -41,13 +41,13 @@ func retryable(err error) error {
 	return err
 }
 
-// accountOf says with which service account the objects of a workload are made.
-func accountOf(workload *v1alpha1.Workload, chain *v1alpha1.ClusterSupplyChain) types.NamespacedName {
-	account := types.NamespacedName{Namespace: workload.Namespace, Name: workload.Spec.ServiceAccountName}
+// accountOf says with which service account the objects of an owner are made.
+func accountOf(of *owner, by *blueprint) types.NamespacedName {
+	account := types.NamespacedName{Namespace: of.object.GetNamespace(), Name: of.account}
 	if account.Name != "" {
 		return account
 	}
-	ref := chain.Spec.ServiceAccountRef
+	ref := by.account
 	if ref.Name == "" {
 		account.Name = defaultAccount
 		return account

@@ -52,6 +52,8 @@ func newTemplate(kind string) client.Object {
 		return &v1alpha1.ClusterImageTemplate{}
 	case v1alpha1.KindClusterConfigTemplate:
 		return &v1alpha1.ClusterConfigTemplate{}
+	case v1alpha1.KindClusterDeploymentTemplate:
+		return &v1alpha1.ClusterDeploymentTemplate{}
 	case v1alpha1.KindClusterTemplate:
 		return &v1alpha1.ClusterTemplate{}
 	default:

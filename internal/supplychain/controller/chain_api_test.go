@@ -237,7 +237,7 @@ func TestNothingIsWrittenWhileNothingChanges(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w := newWorkloads(mgr, parts)
+		w := newOwners(mgr, parts, supplyChains())
 		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 		if err := w.stamped.Start(t.Context(), queue); err != nil {
 			t.Fatal(err)

@@ -1,12 +1,12 @@
-// Package controller keeps workloads and supply chains as they should be: it watches them, and all that they depend
-// on, and has realize stamp what a workload's chain asks for. What to stamp, and what it means, is decided in
-// selector, template and realize.
+// Package controller keeps workloads and supply chains, deliverables and deliveries, and runnables as they should be:
+// it watches them, and all that they depend on, and has realize stamp what an owner's blueprint asks for. What to
+// stamp, and what it means, is decided in selector, template and realize.
 //
-// Objects are written with server-side apply and the identity of the workload's service account, so that nobody gets
-// more through a supply chain than that account may do. The controller itself needs: get, list and watch on
-// workloads, clustersupplychains, the four kinds of templates, serviceaccounts, roles, rolebindings, clusterroles,
-// clusterrolebindings and every kind that templates stamp; create on serviceaccounts/token; update on
-// workloads/status and clustersupplychains/status; create and patch on events of events.k8s.io.
+// Objects are written with server-side apply and the identity of the owner's service account, so that nobody gets
+// more through a supply chain than that account may do. The controller itself needs: get, list and watch on all kinds
+// of carto.run, serviceaccounts, roles, rolebindings, clusterroles, clusterrolebindings and every kind that templates
+// stamp or Runnables select; create on serviceaccounts/token; update on the status of those that have one; create and
+// patch on events of events.k8s.io.
 package controller
 
 import (
@@ -52,7 +52,7 @@ type Options struct {
 // rbac.authorization.k8s.io must be in it too, as they are in client-go's scheme.
 func AddToScheme(scheme *runtime.Scheme) error { return v1alpha1.AddToScheme(scheme) }
 
-// Setup adds the controllers of workloads, supply chains and runnables to a manager, whose scheme has had AddToScheme. They
+// Setup adds the controllers of all kinds to a manager, whose scheme has had AddToScheme. They
 // start with the manager. An error means that the manager's configuration cannot be used.
 func Setup(mgr ctrl.Manager, options Options) error {
 	if options.Logger == nil {
@@ -62,13 +62,20 @@ func Setup(mgr ctrl.Manager, options Options) error {
 	if err != nil {
 		return err
 	}
-	w := newWorkloads(mgr, parts)
-	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrentWorkloads)); err != nil {
-		return fmt.Errorf("setting up the controller of workloads: %w", err)
-	}
-	c := &chains{client: mgr.GetClient()}
-	if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
-		return fmt.Errorf("setting up the controller of supply chains: %w", err)
+	for _, of := range []struct {
+		family     *family
+		concurrent int
+	}{
+		{supplyChains(), options.MaxConcurrentWorkloads},
+		{deliveries(), options.MaxConcurrentDeliverables},
+	} {
+		if err := newOwners(mgr, parts, of.family).setup(mgr, controllerOptions(options, of.concurrent)); err != nil {
+			return fmt.Errorf("setting up the controller of %ss: %w", of.family.ownerWord, err)
+		}
+		c := &blueprints{client: mgr.GetClient(), family: of.family}
+		if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
+			return fmt.Errorf("setting up the controller of %s: %w", of.family.blueprintWords, err)
+		}
 	}
 	r := newRunnables(mgr, parts)
 	return r.setup(mgr, controllerOptions(options, options.MaxConcurrentRunnables))
@@ -111,12 +118,12 @@ func (s *shared) stampedFor(owner string, labels ownerLabels, mgr ctrl.Manager) 
 	return stamped
 }
 
-func newWorkloads(mgr ctrl.Manager, parts *shared) *workloads {
-	labels := ownerLabels{name: v1alpha1.LabelWorkloadName, namespace: v1alpha1.LabelWorkloadNamespace}
-	return &workloads{
+func newOwners(mgr ctrl.Manager, parts *shared, of *family) *owners {
+	return &owners{
+		family:   of,
 		accounts: parts.accounts(mgr),
 		renderer: template.NewRenderer(),
-		stamped:  parts.stampedFor(v1alpha1.KindWorkload, labels, mgr),
+		stamped:  parts.stampedFor(of.owner, of.labels, mgr),
 		recorder: mgr.GetEventRecorder(recorderName),
 		metrics:  parts.metrics,
 		log:      parts.log,
