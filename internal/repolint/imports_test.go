@@ -38,7 +38,7 @@ var law = map[string][]string{
 		"internal/supplychain/template",
 	},
 	"internal/supplychain/lint": {
-		"api/...", "internal/supplychain/admission", "internal/supplychain/manifest", "internal/supplychain/template",
+		"api/...", "embedded", "internal/supplychain/admission", "internal/supplychain/manifest", "internal/supplychain/template",
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/version"},

@@ -4,12 +4,13 @@ package manifest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/json"
+	strictjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
@@ -25,8 +26,37 @@ type Document struct {
 // ErrForeign is what Decode returns for an object of another group, or another version of it.
 var ErrForeign = errors.New("it is no object of " + v1alpha1.GroupVersion.String())
 
-// Split returns the documents of a file, without those that hold nothing but comments.
+// Split returns the documents of a file, without those that hold nothing but comments. A list, as kubectl prints it, is
+// replaced by its items.
 func Split(data []byte) []Document {
+	var all []Document
+	for _, document := range split(data) {
+		all = append(all, items(document)...)
+	}
+	return all
+}
+
+// items returns the items of a list, and anything else as it is.
+func items(document Document) []Document {
+	if !bytes.Contains(document.Data, []byte("items")) {
+		return []Document{document}
+	}
+	var list struct {
+		metav1.TypeMeta `json:",inline"`
+
+		Items []json.RawMessage `json:"items"`
+	}
+	if err := yaml.Unmarshal(document.Data, &list); err != nil || list.APIVersion != "v1" || list.Kind != "List" {
+		return []Document{document}
+	}
+	all := make([]Document, 0, len(list.Items))
+	for _, item := range list.Items {
+		all = append(all, Document{Line: document.Line, Data: item})
+	}
+	return all
+}
+
+func split(data []byte) []Document {
 	var documents []Document
 	current := Document{Line: 1}
 	content := false
@@ -79,7 +109,7 @@ func Decode(document []byte) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}
-	strict, err := json.UnmarshalStrict(encoded, object)
+	strict, err := strictjson.UnmarshalStrict(encoded, object)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	ytt "carvel.dev/ytt/pkg/template"
 	"carvel.dev/ytt/pkg/yamlmeta"
 	"github.com/k14s/starlark-go/syntax"
 	"k8s.io/client-go/util/jsonpath"
@@ -62,21 +63,34 @@ func LeadingFields(path string) (fields []string, whole bool) {
 
 // CheckYtt returns what of a ytt template cannot be read, before any values are known: YAML that is none, annotations
 // that are none, and code that is none. The error has ytt's own form.
-func CheckYtt(text string) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("unable to apply ytt template: %v", r)
-		}
-	}()
-	if _, err := yamlmeta.NewDocumentSetFromBytes([]byte(text), yamlmeta.DocSetOpts{AssociatedName: yttFile}); err != nil {
-		return fmt.Errorf("unable to apply ytt template: %w", yttError(err))
-	}
-	compiled, err := compileYtt(text)
-	if err == nil && compiled.compiled != nil {
-		_, err = syntax.Parse(yttFile, compiled.compiled.CodeAsString(), syntax.BlockScanner)
+func CheckYtt(text string) error {
+	_, err := yamlmeta.NewDocumentSetFromBytes([]byte(text), yamlmeta.DocSetOpts{AssociatedName: yttFile})
+	if err == nil {
+		err = parseYtt(text)
 	}
 	if err == nil {
 		return nil
 	}
 	return fmt.Errorf("unable to apply ytt template: %w", yttError(err))
+}
+
+// parseYtt compiles a template and parses its code. The parser panics with what is wrong.
+func parseYtt(text string) (err error) {
+	var template *yttTemplate
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+			if wrong, ok := r.(error); ok && template != nil {
+				err = ytt.NewCompiledTemplateMultiError(wrong, ytt.NewNoopCompiledTemplateLoader(template.compiled))
+			}
+		}
+	}()
+	template, err = compileYtt(text)
+	if err != nil || template.compiled == nil {
+		return err
+	}
+	if _, err := syntax.Parse(yttFile, template.compiled.CodeAsString(), syntax.BlockScanner); err != nil {
+		return ytt.NewCompiledTemplateMultiError(err, ytt.NewNoopCompiledTemplateLoader(template.compiled))
+	}
+	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"slipway.dev/slipway/internal/supplychain/template"
 )
@@ -22,7 +23,8 @@ type Result struct {
 	Err error
 }
 
-// Run runs the cases below dir, each a folder without folders in it, in the order of their names. Where any of them is
+// Run runs the cases below dir, each a folder without folders in it, in the order of their names; hidden ones
+// are passed over. Where any of them is
 // focused, the others are left out. An error means that the folders cannot be read, or hold no case.
 func Run(ctx context.Context, dir string) ([]Result, error) {
 	var cases []testCase
@@ -72,11 +74,7 @@ func collect(dir string, above settings, cases *[]testCase) error {
 	leaf := true
 	for _, entry := range entries {
 		path := filepath.Join(dir, entry.Name())
-		isDir := entry.IsDir()
-		if entry.Type()&os.ModeSymlink != 0 { // a link to a folder is none: it might lead in circles
-			continue
-		}
-		if !isDir {
+		if !entry.IsDir() || strings.HasPrefix(entry.Name(), ".") { // a link to a folder is none: it might lead in circles
 			continue
 		}
 		leaf = false
