@@ -3,8 +3,11 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/selector"
@@ -34,6 +37,8 @@ func (w *owners) choose(ctx context.Context, of *owner) (*blueprint, *unchosen) 
 	if err != nil {
 		return nil, &unchosen{retry: fmt.Errorf("failed to get %s for %s [%s]: %w", w.family.blueprintWords, w.family.ownerWord, of.key(), err)}
 	}
+	// The cache gives them in any order; the message below must not change from one look to the next.
+	slices.SortFunc(list, func(a, b client.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
 	var blueprints []*blueprint
 	var candidates []selector.Selector
 	for _, object := range list {
