@@ -64,6 +64,8 @@ func LeadingFields(path string) (fields []string, whole bool) {
 // CheckYtt returns what of a ytt template cannot be read, before any values are known: YAML that is none, annotations
 // that are none, and code that is none. The error has ytt's own form.
 func CheckYtt(text string) error {
+	yttSlot <- struct{}{}
+	defer func() { <-yttSlot }()
 	_, err := yamlmeta.NewDocumentSetFromBytes([]byte(text), yamlmeta.DocSetOpts{AssociatedName: yttFile})
 	if err == nil {
 		err = parseYtt(text)

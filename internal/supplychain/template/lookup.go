@@ -64,6 +64,9 @@ const (
 // bounded refuses the paths whose results can be more than the data by orders of magnitude: each ".." multiplies them
 // by the depth of the data, each "," by two.
 func bounded(path string) error {
+	if !strings.Contains(path, "..") && !strings.Contains(path, ",") {
+		return nil
+	}
 	unquoted := quoted.ReplaceAllString(path, "")
 	if strings.Count(unquoted, "..") > mostDescents {
 		return fmt.Errorf("it has more than %d times '..'", mostDescents)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"sync"
 	"time"
 
@@ -24,14 +25,16 @@ const (
 	yttFile = "stdin.yml"
 )
 
-// yttEngine renders ytt templates in this process, one at a time: ytt's compiler writes package variables.
+// yttSlot is held by whoever compiles or renders with ytt. It is one for the process, since ytt's compiler writes
+// package variables.
+var yttSlot = make(chan struct{}, 1)
+
+// yttEngine renders ytt templates in this process, one at a time.
 //
 // The interpreter cannot be stopped from outside. A render whose time is up is left behind: its template is refused
 // until it ends, and with too many of them every template is.
 type yttEngine struct {
 	limit time.Duration
-	// slot is held by the render that is under way.
-	slot chan struct{}
 
 	mu       sync.Mutex
 	runaways map[string]bool
@@ -39,7 +42,7 @@ type yttEngine struct {
 }
 
 func newYttEngine(limit time.Duration) *yttEngine {
-	return &yttEngine{limit: limit, slot: make(chan struct{}, 1), runaways: map[string]bool{}, compiled: map[string]*yttTemplate{}}
+	return &yttEngine{limit: limit, runaways: map[string]bool{}, compiled: map[string]*yttTemplate{}}
 }
 
 // rendered is what a render ends with.
@@ -55,8 +58,8 @@ func (e *yttEngine) render(ctx context.Context, text string, data map[string]any
 		return nil, err
 	}
 	select {
-	case e.slot <- struct{}{}:
-		defer func() { <-e.slot }()
+	case yttSlot <- struct{}{}:
+		defer func() { <-yttSlot }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("waiting for another ytt template: %w", context.Cause(ctx))
 	}
@@ -136,10 +139,14 @@ func (e *yttEngine) run(text string, values *orderedmap.Map) (documents []byte, 
 	return documents, nil
 }
 
-// yttError tells an error as the ytt command does.
+// yttError tells an error as the ytt command does. The library counts what it compiles and shows the count; in the
+// command it is always 2.
 func yttError(err error) error {
-	return fmt.Errorf("ytt: Error: %w\n", uierrors.NewMultiLineError(err)) //nolint:revive // with the end of the line
+	text := uierrors.NewMultiLineError(err).Error()
+	return errors.New("ytt: Error: " + compilation.ReplaceAllString(text, "__ytt_tpl2_") + "\n")
 }
+
+var compilation = regexp.MustCompile(`__ytt_tpl\d+_`)
 
 // started orders a program, once it runs, before what is compiled after it: ytt's compiler writes package variables
 // that programs read when they start.

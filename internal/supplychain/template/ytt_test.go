@@ -71,6 +71,57 @@ list:
 	}
 }
 
+// TestYttCompiledIsTheCommand: what is rendered from the cache is what ytt's command renders, errors too.
+func TestYttCompiledIsTheCommand(t *testing.T) {
+	data := map[string]any{
+		"workload": parse(t, lookupWorkload), "params": map[string]any{"a/b": "x", "n": 3, "f": 1.5, "big": int64(9007199254740993), "o": map[string]any{"z": 1, "a": []any{nil}}},
+		"deployment": nil, "labels": map[string]string{"carto.run/workload-name": "web"},
+	}
+	const load = "#@ load(\"@ytt:data\", \"data\")\n#@ load(\"@ytt:json\", \"json\")\n#@ load(\"@ytt:yaml\", \"yaml\")\n"
+	for _, text := range []string{
+		"a: #@ data.values.params[\"a/b\"]", "a: #@ data.values.params", "a: #@ data.values.workload", "a: #@ json.encode(data.values.params.o)",
+		"a: #@ yaml.encode(data.values.workload.spec)", "a: #@ data.values.params.big + 1", "a: #@ data.values.params.f", "a: #@ data.values.nothing",
+		"a: #@ data.values.deployment", "#@ for k in dir(data.values.params):\n#@yaml/text-templated-strings\nx-(@= k @): #@ k\n#@ end", "a: #@ str(data.values.labels)",
+		"a: #@ 1 / 0", "a: #@ fail(\"no\")", "#! note\na: 1 #! more\nb: #@ None", "a: #@ \"x\" + 1", "# bad comment\na: #@ 1", "a: #@ undefined", "- #@ 1\n- 2",
+		"#@ def f():\na: 1\n#@ end\n---\nb: #@ f()\n---\nc: #@ type(data.values.params.n)", "a: 1\na: #@ 2",
+	} {
+		values, err := yttValues(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, wantErr := (&yttTemplate{text: load + text}).renderWhole(values)
+		compiled, err := compileYtt(load + text)
+		if err != nil {
+			if wantErr == nil || yttError(err).Error() != yttError(wantErr).Error() {
+				t.Errorf("%s: error %v, the command's %v", text, err, wantErr)
+			}
+			continue
+		}
+		if compiled.compiled == nil {
+			t.Errorf("%s: is not compiled", text)
+			continue
+		}
+		got, gotErr := compiled.render(values, func() {})
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("%s (-command +compiled):\n%s", text, diff)
+		}
+		if (gotErr == nil) != (wantErr == nil) || gotErr != nil && yttError(gotErr).Error() != yttError(wantErr).Error() {
+			t.Errorf("%s: error %v, the command's %v", text, gotErr, wantErr)
+		}
+	}
+}
+
+func BenchmarkYtt(b *testing.B) {
+	renderer := NewRenderer()
+	spec := &v1alpha1.TemplateSpec{Ytt: "#@ load(\"@ytt:data\", \"data\")\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: #@ data.values.workload.metadata.name\n"}
+	data := map[string]any{"workload": parse(b, lookupWorkload), "params": map[string]any{"a": 1}}
+	for b.Loop() {
+		if _, err := renderer.Render(b.Context(), spec, data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func TestYttCacheIsBounded(t *testing.T) {
 	engine := newYttEngine(time.Minute)
 	for i := range mostCompiled + 10 {

@@ -1,7 +1,6 @@
 package template
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -81,7 +80,7 @@ func (t *yttTemplate) renderWhole(values *orderedmap.Map) ([]byte, error) {
 	}
 	options := template.NewOptions()
 	err = values.IterateErr(func(key, value any) error {
-		encoded, err := json.Marshal(unordered(value))
+		encoded, err := orderedJSON(value)
 		options.DataValuesFlags.KVsFromYAML = append(options.DataValuesFlags.KVsFromYAML, fmt.Sprintf("%s=%s", key, encoded))
 		return err
 	})
@@ -102,11 +101,6 @@ func printed(documents *yamlmeta.DocumentSet) ([]byte, error) {
 		return nil, nil
 	}
 	return (&yamlmeta.DocumentSet{Items: kept}).AsBytes()
-}
-
-// unordered turns ytt's maps into Go's.
-func unordered(value any) any {
-	return orderedmap.Conversion{Object: value}.AsUnorderedStringMaps()
 }
 
 // yttLoader gives a template the modules of ytt.

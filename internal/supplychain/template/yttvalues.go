@@ -91,3 +91,45 @@ func number(text json.Number) (any, error) {
 	}
 	return text.Float64()
 }
+
+// orderedJSON is the way back.
+func orderedJSON(value any) ([]byte, error) {
+	var encoded bytes.Buffer
+	separate := func(first bool) {
+		if !first {
+			encoded.WriteByte(',')
+		}
+	}
+	switch value := value.(type) {
+	case *orderedmap.Map:
+		encoded.WriteByte('{')
+		first := true
+		err := value.IterateErr(func(key, below any) error {
+			name, err := json.Marshal(key)
+			if err != nil {
+				return err
+			}
+			content, err := orderedJSON(below)
+			separate(first)
+			first = false
+			encoded.Write(append(append(name, ':'), content...))
+			return err
+		})
+		encoded.WriteByte('}')
+		return encoded.Bytes(), err
+	case []any:
+		encoded.WriteByte('[')
+		for i, below := range value {
+			content, err := orderedJSON(below)
+			if err != nil {
+				return nil, err
+			}
+			separate(i == 0)
+			encoded.Write(content)
+		}
+		encoded.WriteByte(']')
+		return encoded.Bytes(), nil
+	default:
+		return json.Marshal(value)
+	}
+}
