@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -125,6 +126,8 @@ func measureRun(ctx context.Context, server *server, controller *controllerProce
 		return result, err
 	}
 	result.peak, err = controller.peak()
+	fmt.Fprintf(os.Stderr, "%d workloads: realised in %.1f s, edited in %.1f s, requests %+v, peak %.0f MiB, idle %.2f%% of a core\n",
+		size, result.realized.Seconds(), result.edited.Seconds(), result.requests, result.peak, result.idle*100)
 	return result, err
 }
 

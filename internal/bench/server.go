@@ -17,10 +17,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
 
 // server is an API server of its own, without nodes and controllers.
@@ -32,6 +34,7 @@ type server struct {
 }
 
 func (b *bench) startServer() (*server, error) {
+	ctrllog.SetLogger(logr.Discard())
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join(b.root, "embedded", "crds")},
 		ErrorIfCRDPathMissing:    true,
