@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // figure is one line of the result.
@@ -50,7 +51,7 @@ func main() {
 	pairs := flag.Int("pairs", 5, "how many pairs a median is taken of")
 	output := flag.String("o", "docs/benchmarks.md", "the `file` to write")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *only, *pairs, *output)
 	stop()
 	if err != nil {
