@@ -57,12 +57,17 @@ func Check(sources []Source) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	return check(sources, schemas), nil
+}
+
+func check(sources []Source, schemas schemas) *Report {
 	report := &Report{}
 	known := &objects{templates: map[string]*templateUse{}}
 	var read []*document
 	for _, source := range sources {
 		for _, part := range manifest.Split(source.Data) {
 			d := &document{file: source.Name, line: part.Line}
+			var err error
 			d.object, err = manifest.Decode(part.Data)
 			if errors.Is(err, manifest.ErrForeign) {
 				continue
@@ -87,7 +92,7 @@ func Check(sources []Source) (*Report, error) {
 		}
 		report.Findings = append(report.Findings, d.findings...)
 	}
-	return report, nil
+	return report
 }
 
 func isError(f Finding) bool { return f.Level == Error }

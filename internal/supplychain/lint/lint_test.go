@@ -95,9 +95,11 @@ func FuzzCheck(f *testing.F) {
 			f.Add(part.Data)
 		}
 	}
+	schemas, err := readSchemas()
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if _, err := Check([]Source{{Name: "x", Data: data}}); err != nil {
-			t.Fatal(err)
-		}
+		check([]Source{{Name: "x", Data: data}}, schemas)
 	})
 }
