@@ -202,6 +202,7 @@ func (s *Status) readComponents(ctx context.Context, client *kube.Client) error 
 		for _, name := range certManagerDeployments {
 			s.addDeployment(ctx, client, name, certManagerNamespace, name)
 		}
+		s.Components = append(s.Components, webhookStatus(ctx, client))
 	} else {
 		s.Notes = append(s.Notes, "profile "+profile.Name+" has no cert-manager, so admission webhooks are off")
 	}

@@ -104,11 +104,16 @@ func (u *up) controllerObjects() ([]*unstructured.Unstructured, error) {
 	if u.RegistryEvents {
 		events = "http://" + u.Name.RegistryInCluster() + eventsPath
 	}
+	webhookSecret := "" // without cert-manager there is nobody to make one
+	if u.profile.Has(profiles.CertManager) {
+		webhookSecret = webhookName
+	}
 	replacer := strings.NewReplacer(
 		"${IMAGE}", fmt.Sprintf("localhost:%d/%s@%s", u.registryPort, slipwaydRepository, u.imageDigest),
 		"${REGISTRY_PORT}", fmt.Sprint(u.registryPort),
 		"${REGISTRY_IN_CLUSTER}", u.Name.RegistryInCluster(),
 		"${REGISTRY_EVENTS}", events,
+		"${WEBHOOK_SECRET}", webhookSecret,
 		"${INGRESS_NODE_PORT}", fmt.Sprint(cluster.IngressNodePort),
 		"${INGRESS_TLS_NODE_PORT}", fmt.Sprint(cluster.IngressTLSNodePort),
 	)
@@ -147,13 +152,23 @@ func (u *up) awaitDeployment(ctx context.Context, task ui.Task, namespace, name 
 	return looks > 1, err
 }
 
-// applyProfile puts in the profile's supply chains and templates.
-func (u *up) applyProfile(ctx context.Context, _ ui.Task) (outcome, error) {
+// applyProfile puts in the profile's supply chains and templates. An environment that is being repaired may ask
+// webhooks that do not answer until the controller is back.
+func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort})
 	if err != nil {
 		return outcome{}, err
 	}
-	changed, err := u.apply(ctx, objects)
+	changed := false
+	say := func(saw string) { task.Update("%s", saw) }
+	err = kube.Wait(ctx, "the profile's supply chains", say, func(ctx context.Context) (bool, string, error) {
+		changedNow, err := u.apply(ctx, objects)
+		changed = changed || changedNow
+		if err != nil && !webhookSilent(err) {
+			return false, "", kube.Stop(err)
+		}
+		return err == nil, "", err
+	})
 	return outcome{changed: changed, detail: fmt.Sprintf("%d objects", len(objects))}, err
 }
 
@@ -232,6 +247,9 @@ func (u *up) prune(ctx context.Context, task ui.Task) (outcome, error) {
 		return outcome{}, err
 	}
 	if !u.profile.Has(profiles.CertManager) {
+		if err := u.removeWebhookSecret(ctx); err != nil {
+			return outcome{}, err
+		}
 		gone, err := u.removeCertManager(ctx, task)
 		if err != nil {
 			return outcome{}, err

@@ -130,8 +130,9 @@ func (u *up) steps() []step {
 	last := []string{"controller", "kubeconfig"}
 	if u.profile.Has(profiles.CertManager) {
 		steps = append(steps,
-			step{id: "cert-manager", title: "cert-manager", needs: []string{"kinds", "images", "node"}, run: u.ensureCertManager})
-		last = append(last, "cert-manager")
+			step{id: "cert-manager", title: "cert-manager", needs: []string{"kinds", "images", "node"}, run: u.ensureCertManager},
+			step{id: "webhooks", title: "Admission webhooks", needs: []string{"cert-manager", "controller"}, run: u.ensureWebhooks})
+		last = append(last, "cert-manager", "webhooks")
 	}
 	return append(steps,
 		step{id: "profile", title: "Profile " + u.profile.Name, needs: []string{"kinds"}, run: u.applyProfile},

@@ -12,4 +12,6 @@ case ${1:-} in
 esac
 need_go
 cd "$ROOT"
+KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(scripts/images/assets.sh)}
+export KUBEBUILDER_ASSETS
 go run -buildvcs=false ./internal/bench -only "${1:-}"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
@@ -47,12 +49,18 @@ type controllerOptions struct {
 	pollInterval    time.Duration
 	healthAddr      string
 	metricsAddr     string
+	pprofAddr       string
 	ingressAddr     string
 	ingressTLSAddr  string
+	webhookAddr     string
+	webhookSecret   string
+	certDir         string
 	leaderElect     bool
 	namespace       string
 	maxConcurrent   int
 	logLevel        string
+	// How many of each kind; 0: as maxConcurrent says.
+	maxConcurrentWorkloads, maxConcurrentDeliverables, maxConcurrentRunnables int
 }
 
 func newControllerCommand(run func(context.Context, *cobra.Command, controllerOptions) error) *cobra.Command {
@@ -71,11 +79,16 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.DurationVar(&options.pollInterval, "poll-interval", image.DefaultPollInterval, "how often registries without such a stream are asked")
 	flags.StringVar(&options.healthAddr, "health-addr", ":8081", "where /healthz and /readyz are served (empty: off)")
 	flags.StringVar(&options.metricsAddr, "metrics-addr", ":8082", "where /metrics is served (empty: off)")
+	flags.StringVar(&options.pprofAddr, "pprof-addr", "", "where Go's profiles are served under /debug/pprof (empty: off)")
 	flags.StringVar(&options.ingressAddr, "ingress-addr", ":8080", "where the apps are served over http (empty: off)")
 	flags.StringVar(&options.ingressTLSAddr, "ingress-tls-addr", ":8443", "where the apps are served over https (empty: off)")
+	addWebhookFlags(flags, &options)
 	flags.BoolVar(&options.leaderElect, "leader-elect", true, "let only one replica reconcile")
 	flags.StringVar(&options.namespace, "namespace", defaultNamespace(), "the namespace of the lease; the environment variable POD_NAMESPACE sets the default")
 	flags.IntVar(&options.maxConcurrent, "max-concurrent", 0, "how many objects of a kind are reconciled at the same time (0: the kind's own default)")
+	flags.IntVar(&options.maxConcurrentWorkloads, "max-concurrent-workloads", 0, "how many workloads are reconciled at the same time (0: as --max-concurrent says)")
+	flags.IntVar(&options.maxConcurrentDeliverables, "max-concurrent-deliveries", 0, "how many deliverables are reconciled at the same time (0: as --max-concurrent says)")
+	flags.IntVar(&options.maxConcurrentRunnables, "max-concurrent-runnables", 0, "how many runnables are reconciled at the same time (0: as --max-concurrent says)")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
 	return command
 }
@@ -129,6 +142,7 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:                        scheme,
 		HealthProbeBindAddress:        orOff(options.healthAddr),
+		PprofBindAddress:              options.pprofAddr,
 		Metrics:                       metricsserver.Options{BindAddress: orOff(options.metricsAddr)},
 		LeaderElection:                options.leaderElect,
 		LeaderElectionID:              leaseName,
@@ -159,7 +173,13 @@ func orOff(address string) string {
 
 // setup adds everything that the pod runs.
 func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
-	if err := controller.Setup(mgr, controller.Options{MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+	if err := controller.Setup(mgr, controller.Options{
+		MaxConcurrentWorkloads:    cmp.Or(options.maxConcurrentWorkloads, options.maxConcurrent),
+		MaxConcurrentDeliverables: cmp.Or(options.maxConcurrentDeliverables, options.maxConcurrent),
+		MaxConcurrentRunnables:    cmp.Or(options.maxConcurrentRunnables, options.maxConcurrent),
+		Metrics:                   metrics.Registry,
+		Logger:                    logger,
+	}); err != nil {
 		return fmt.Errorf("setting up the choreographer: %w", err)
 	}
 	if err := image.Setup(ctx, mgr, image.Options{
@@ -174,12 +194,17 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
 		return fmt.Errorf("setting up the ingress proxy: %w", err)
 	}
-	return setupProbes(mgr)
+	checks, err := setupWebhooks(mgr, options, logger)
+	if err != nil {
+		return err
+	}
+	return setupProbes(mgr, checks)
 }
 
 // setupProbes makes /healthz say that the process lives and /readyz that its caches are filled. Ready does not
-// wait for the lease: in a rollout the old pod gives it up only after the new one is ready.
-func setupProbes(mgr ctrl.Manager) error {
+// wait for the lease: in a rollout the old pod gives it up only after the new one is ready. more are further checks
+// of readiness, by name.
+func setupProbes(mgr ctrl.Manager, more map[string]healthz.Checker) error {
 	filled := make(chan struct{})
 	if err := mgr.Add(everyReplica(func(ctx context.Context) error {
 		close(filled) // the manager starts this after its caches
@@ -201,6 +226,11 @@ func setupProbes(mgr ctrl.Manager) error {
 	}
 	if err := mgr.AddReadyzCheck("caches", ready); err != nil {
 		return fmt.Errorf("setting up the probes: %w", err)
+	}
+	for name, check := range more {
+		if err := mgr.AddReadyzCheck(name, check); err != nil {
+			return fmt.Errorf("setting up the probes: %w", err)
+		}
 	}
 	return nil
 }

@@ -25,31 +25,7 @@ import (
 // TestControllerOnARealAPIServer runs the whole program: it takes the lease, is ready, proxies to a Service by
 // an Ingress and fills in its status, and gives the lease back when it ends.
 func TestControllerOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
-	environment := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "embedded", "crds")},
-		ErrorIfCRDPathMissing: true,
-	}
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, environment.KubeConfig, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("KUBECONFIG", kubeconfig)
-	cluster, err := client.New(config, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, cluster := newAPIServer(t)
 
 	health, proxy := freeAddress(t), freeAddress(t)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -59,6 +35,7 @@ func TestControllerOnARealAPIServer(t *testing.T) {
 		ended <- run(ctx, []string{
 			"controller", "--namespace=default", "--log-level=error", "--metrics-addr=",
 			"--health-addr=" + health, "--ingress-addr=" + proxy, "--ingress-tls-addr=",
+			"--webhook-addr=" + freeAddress(t), "--webhook-secret=comes-later",
 		})
 	}()
 	waitFor(t, ended, "ready", func() bool {
@@ -96,6 +73,38 @@ func TestControllerOnARealAPIServer(t *testing.T) {
 	if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
 		t.Errorf("the lease is still held by %q", *holder)
 	}
+}
+
+// newAPIServer starts an API server, to which KUBECONFIG then leads, and returns a client of the administrator's.
+func newAPIServer(t *testing.T) (*envtest.Environment, client.Client) {
+	t.Helper()
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
+	}
+	environment := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "embedded", "crds")},
+		ErrorIfCRDPathMissing: true,
+	}
+	config, err := environment.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := environment.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(kubeconfig, environment.KubeConfig, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", kubeconfig)
+	config.QPS = -1
+	cluster, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return environment, cluster
 }
 
 // createApp makes a Service that leads to address, and an Ingress for it. No ClusterIP can be reached without
@@ -149,12 +158,12 @@ func get(t *testing.T, address, path, host string) (int, string) {
 	return response.StatusCode, strings.TrimSpace(string(body))
 }
 
-// waitFor fails the test when the program ends or half a minute has passed before done.
+// waitFor fails the test when the program ends (unless ended is nil) or two minutes have passed before done.
 func waitFor(t *testing.T, ended <-chan error, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(30 * time.Second)
+	limit := time.After(2 * time.Minute)
 	for !done() {
 		select {
 		case <-tick.C:

@@ -20,12 +20,14 @@ func TestControllerFlags(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
 	defaults := controllerOptions{
 		pollInterval: 10 * time.Second, healthAddr: ":8081", metricsAddr: ":8082", ingressAddr: ":8080", ingressTLSAddr: ":8443",
-		leaderElect: true, namespace: "slipway-system", logLevel: "info",
+		webhookAddr: ":9443", leaderElect: true, namespace: "slipway-system", logLevel: "info",
 	}
 	set := defaults
 	set.registryAliases = map[string]string{"localhost:5000": "slipway-registry:5000", "localhost:5001": "x:5000"}
 	set.registryEvents = "http://slipway-registry:5000/slipway/v1/events"
 	set.leaderElect, set.ingressTLSAddr, set.maxConcurrent = false, "", 4
+	set.maxConcurrentWorkloads, set.maxConcurrentDeliverables, set.maxConcurrentRunnables = 5, 6, 7
+	set.pprofAddr, set.logLevel = "localhost:6060", "DEBUG"
 	tests := []struct {
 		name      string
 		arguments []string
@@ -35,6 +37,7 @@ func TestControllerFlags(t *testing.T) {
 		{"as up calls it", []string{
 			"--registry-alias=localhost:5000=slipway-registry:5000", "--registry-alias=localhost:5001=x:5000",
 			"--registry-events=http://slipway-registry:5000/slipway/v1/events", "--leader-elect=false", "--ingress-tls-addr=", "--max-concurrent=4",
+			"--max-concurrent-workloads=5", "--max-concurrent-deliveries=6", "--max-concurrent-runnables=7", "--pprof-addr=localhost:6060", "--log-level=DEBUG",
 		}, set},
 	}
 	for _, test := range tests {

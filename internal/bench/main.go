@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // figure is one line of the result.
@@ -34,6 +35,7 @@ var measurements = []measurement{
 	{[]string{"binary_size"}, measureSize},
 	{[]string{"up_ratio", "up_again"}, measureUp},
 	{[]string{"loop_ratio", "push_to_deployment"}, measureLoop},
+	{[]string{"scale_rate", "scale_edit", "scale_requests", "scale_memory_300", "scale_memory_1000", "scale_idle"}, measureScale},
 }
 
 // bench is what the measurements share.
@@ -49,7 +51,7 @@ func main() {
 	pairs := flag.Int("pairs", 5, "how many pairs a median is taken of")
 	output := flag.String("o", "docs/benchmarks.md", "the `file` to write")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, *only, *pairs, *output)
 	stop()
 	if err != nil {

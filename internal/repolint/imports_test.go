@@ -14,10 +14,11 @@ var leaves = []string{"internal/docker", "internal/environment", "internal/hint"
 // the work and never import one another (bootstrap, dev, supplychain, stages), then what they share, then the
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
-	"cmd/slipway":     {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/dev/...", "internal/build/...", "profiles", "embedded"),
+	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
+	"cmd/slipway/app": with(leaves, "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/dev/...", "internal/build/...", "profiles", "embedded",
+		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
-		"api/...", "internal/supplychain/controller", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
+		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
 		"internal/environment", "internal/hint", "internal/version",
 	},
 
@@ -26,11 +27,20 @@ var law = map[string][]string{
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":                with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "registry"),
-	"internal/supplychain/template":   {"api/..."},
-	"internal/supplychain/selector":   {"api/...", "internal/supplychain/template"},
-	"internal/supplychain/realize":    {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
-	"internal/supplychain/admission":  {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "registry"),
+	"internal/supplychain/template":  {"api/..."},
+	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
+	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/supplychain/admission": {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
+	"internal/supplychain/manifest":  {"api/..."},
+	"internal/supplychain/templatetest": {
+		"api/...", "internal/supplychain/admission", "internal/supplychain/manifest", "internal/supplychain/realize", "internal/supplychain/selector",
+		"internal/supplychain/template",
+	},
+	"internal/supplychain/lint": {
+		"api/...", "embedded", "internal/supplychain/admission", "internal/supplychain/manifest", "internal/supplychain/template",
+	},
+	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/version"},
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/version"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
@@ -128,7 +138,9 @@ func TestOthersHaveOneHome(t *testing.T) {
 }
 
 // pure are the packages that compute and do nothing else, so that `slipway lint` and tests use them without a cluster.
-var pure = []string{"internal/supplychain/selector", "internal/supplychain/template", "internal/supplychain/realize", "internal/supplychain/admission"}
+var pure = []string{"internal/supplychain/selector", "internal/supplychain/template", "internal/supplychain/realize", "internal/supplychain/admission",
+	"internal/supplychain/manifest", "internal/supplychain/lint",
+}
 
 // impure are imports that reach out of the process.
 var impure = []string{

@@ -1,5 +1,5 @@
-// Package v1alpha1 holds the kinds of carto.run/v1alpha1 that slipway's choreographer serves: workloads, supply chains
-// and templates, with the same fields as Cartographer's. It is data and registration only; what the kinds mean is in
+// Package v1alpha1 holds the kinds of carto.run/v1alpha1 that slipway's choreographer serves: workloads, deliverables,
+// runnables, and the supply chains, deliveries and templates that say what becomes of them, with the same fields as Cartographer's. It is data and registration only; what the kinds mean is in
 // internal/supplychain.
 //
 // The schema is as lenient as Cartographer's on purpose: rules beyond it belong to admission, and the controller must
@@ -23,10 +23,15 @@ func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion,
 		&Workload{}, &WorkloadList{},
 		&ClusterSupplyChain{}, &ClusterSupplyChainList{},
+		&Deliverable{}, &DeliverableList{},
+		&ClusterDelivery{}, &ClusterDeliveryList{},
+		&Runnable{}, &RunnableList{},
 		&ClusterSourceTemplate{}, &ClusterSourceTemplateList{},
 		&ClusterImageTemplate{}, &ClusterImageTemplateList{},
 		&ClusterConfigTemplate{}, &ClusterConfigTemplateList{},
+		&ClusterDeploymentTemplate{}, &ClusterDeploymentTemplateList{},
 		&ClusterTemplate{}, &ClusterTemplateList{},
+		&ClusterRunTemplate{}, &ClusterRunTemplateList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -1,17 +1,29 @@
 package v1alpha1
 
-// Kinds that supply chains and their status name.
+// Kinds of this group.
 const (
-	KindWorkload              = "Workload"
-	KindClusterSupplyChain    = "ClusterSupplyChain"
-	KindClusterSourceTemplate = "ClusterSourceTemplate"
-	KindClusterImageTemplate  = "ClusterImageTemplate"
-	KindClusterConfigTemplate = "ClusterConfigTemplate"
-	KindClusterTemplate       = "ClusterTemplate"
+	KindWorkload                  = "Workload"
+	KindClusterSupplyChain        = "ClusterSupplyChain"
+	KindDeliverable               = "Deliverable"
+	KindClusterDelivery           = "ClusterDelivery"
+	KindRunnable                  = "Runnable"
+	KindClusterSourceTemplate     = "ClusterSourceTemplate"
+	KindClusterImageTemplate      = "ClusterImageTemplate"
+	KindClusterConfigTemplate     = "ClusterConfigTemplate"
+	KindClusterDeploymentTemplate = "ClusterDeploymentTemplate"
+	KindClusterTemplate           = "ClusterTemplate"
+	KindClusterRunTemplate        = "ClusterRunTemplate"
 )
 
-// Labels that every stamped object carries.
+// Labels that say for whom an object was stamped, and from what. Those of a workload, of a deliverable and of a
+// runnable each stand alone; the others are on every object that a supply chain or a delivery stamps.
 const (
+	LabelDeliverableName      = "carto.run/deliverable-name"
+	LabelDeliverableNamespace = "carto.run/deliverable-namespace"
+	LabelDeliveryName         = "carto.run/delivery-name"
+	LabelRunnableName         = "carto.run/runnable-name"
+	LabelRunTemplateName      = "carto.run/run-template-name"
+
 	LabelWorkloadName      = "carto.run/workload-name"
 	LabelWorkloadNamespace = "carto.run/workload-namespace"
 	LabelSupplyChainName   = "carto.run/supply-chain-name"
@@ -27,6 +39,8 @@ const (
 	ConditionReady = "Ready"
 	// ConditionSupplyChainReady : one supply chain matches the workload, and it is ready.
 	ConditionSupplyChainReady = "SupplyChainReady"
+	// ConditionDeliveryReady : one delivery matches the deliverable, and it is ready.
+	ConditionDeliveryReady = "DeliveryReady"
 	// ConditionResourcesSubmitted : every resource of the chain was stamped and its outputs read.
 	ConditionResourcesSubmitted = "ResourcesSubmitted"
 	// ConditionResourcesHealthy : every stamped object is healthy.
@@ -35,8 +49,12 @@ const (
 	ConditionResourceSubmitted = "ResourceSubmitted"
 	// ConditionHealthy : the stamped object of this resource is healthy.
 	ConditionHealthy = "Healthy"
-	// ConditionTemplatesReady : every template that the supply chain names exists.
+	// ConditionTemplatesReady : every template that the supply chain or the delivery names exists.
 	ConditionTemplatesReady = "TemplatesReady"
+	// ConditionRunTemplateReady : the runnable's template exists and a run was stamped from it.
+	ConditionRunTemplateReady = "RunTemplateReady"
+	// ConditionStampedObjectCondition : the runnable's newest run has succeeded.
+	ConditionStampedObjectCondition = "StampedObjectCondition"
 )
 
 // Reasons of conditions.
@@ -47,6 +65,9 @@ const (
 	ReasonWorkloadLabelsMissing       = "WorkloadLabelsMissing"
 	ReasonSupplyChainNotFound         = "SupplyChainNotFound"
 	ReasonMultipleSupplyChainMatches  = "MultipleSupplyChainMatches"
+	ReasonDeliverableLabelsMissing    = "DeliverableLabelsMissing"
+	ReasonDeliveryNotFound            = "DeliveryNotFound"
+	ReasonMultipleDeliveryMatches     = "MultipleDeliveryMatches"
 	ReasonTemplatesNotFound           = "TemplatesNotFound"
 	ReasonServiceAccountError         = "ServiceAccountError"
 	ReasonServiceAccountTokenError    = "ServiceAccountTokenError"
@@ -59,6 +80,9 @@ const (
 	ReasonMissingValueAtPath          = "MissingValueAtPath"
 	ReasonResolveTemplateOptionsError = "ResolveTemplateOptionsError"
 	ReasonTemplateOptionsMatchError   = "TemplateOptionsMatchError"
+	ReasonFailedToListCreatedObjects  = "FailedToListCreatedObjects"
+	ReasonConditionNotMet             = "ConditionNotMet"
+	ReasonFailedConditionMet          = "FailedConditionMet"
 	ReasonUnknownError                = "UnknownError"
 	// ReasonSelectorInvalid : the labels or expressions that the supply chain selects by cannot be evaluated.
 	ReasonSelectorInvalid = "SelectorInvalid"
@@ -74,6 +98,12 @@ const (
 	ReasonMatchedCondition     = "MatchedCondition"
 	ReasonMatchedField         = "MatchedField"
 	ReasonHealthyConditionRule = "HealthyConditionRule"
+
+	ReasonRunTemplateNotFound     = "RunTemplateNotFound"
+	ReasonStampedObjectRejected   = "StampedObjectRejectedByAPIServer"
+	ReasonOutputPathNotSatisfied  = "OutputPathNotSatisfied"
+	ReasonClientBuilderError      = "ClientBuilderError"
+	ReasonSucceededConditionOfRun = "SucceededCondition"
 )
 
 // Lifecycles of templates.

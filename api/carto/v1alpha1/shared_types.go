@@ -5,7 +5,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// OwnerParam is a parameter that a workload sets for the templates of its supply chain.
+// OwnerParam is a parameter that a workload or deliverable sets for the templates of its supply chain or delivery.
 type OwnerParam struct {
 	// name is the parameter's name. Where a name occurs twice, the last one counts.
 	Name string `json:"name"`
@@ -16,7 +16,7 @@ type OwnerParam struct {
 	Value apiextensionsv1.JSON `json:"value"`
 }
 
-// BlueprintParam is a parameter that a supply chain, or one of its resources, sets for templates.
+// BlueprintParam is a parameter that a supply chain or delivery, or one of its resources, sets for templates.
 type BlueprintParam struct {
 	// name is the parameter's name. Where a name occurs twice, the last one counts.
 	Name string `json:"name"`
@@ -60,7 +60,7 @@ type FieldSelectorRequirement struct {
 	Values []string `json:"values,omitempty"`
 }
 
-// OwnerStatus is what the choreographer publishes about a workload.
+// OwnerStatus is what the choreographer publishes about a workload or deliverable.
 type OwnerStatus struct {
 	// observedGeneration is the metadata.generation that this status speaks of.
 	// +optional
@@ -74,7 +74,7 @@ type OwnerStatus struct {
 	Resources []ResourceStatus `json:"resources,omitempty"`
 }
 
-// ResourceStatus is one resource of the supply chain, as realised for this workload.
+// ResourceStatus is one resource of the supply chain or delivery, as realised for this workload or deliverable.
 type ResourceStatus struct {
 	// name is the resource's name in the supply chain.
 	Name string `json:"name"`

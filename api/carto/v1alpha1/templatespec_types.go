@@ -15,8 +15,7 @@ type TemplateSpec struct {
 	// +kubebuilder:validation:XPreserveUnknownFields
 	// +kubebuilder:pruning:PreserveUnknownFields
 	Template *runtime.RawExtension `json:"template,omitempty"`
-	// ytt is a ytt template that renders the object to stamp. Set either template or ytt. Not supported yet: a
-	// resource with such a template says so in its conditions.
+	// ytt is a ytt template that renders the object to stamp. Set either template or ytt.
 	// +optional
 	Ytt string `json:"ytt,omitempty"`
 	// params are the parameters that the template uses, with what they are when nobody sets them.
@@ -26,13 +25,14 @@ type TemplateSpec struct {
 	// +optional
 	HealthRule *HealthRule `json:"healthRule,omitempty"`
 	// lifecycle says what happens when the rendered object changes: mutable changes the stamped object;
-	// immutable and tekton stamp a new one beside it, and are not supported yet: a resource with such a template
-	// says so in its conditions.
+	// immutable stamps a new one beside it, and takes the outputs of the newest healthy one; tekton is immutable
+	// with health taken from the condition Succeeded, unless a healthRule says otherwise.
 	// +optional
 	// +kubebuilder:validation:Enum=mutable;immutable;tekton
 	// +kubebuilder:default=mutable
 	Lifecycle string `json:"lifecycle,omitempty"`
-	// retentionPolicy says how many old objects of an immutable or tekton template are kept.
+	// retentionPolicy says how many old objects of an immutable or tekton template are kept; without it, ten that
+	// are healthy and ten that are not.
 	// +optional
 	RetentionPolicy *RetentionPolicy `json:"retentionPolicy,omitempty"`
 }

@@ -58,17 +58,30 @@ func TestDocs(t *testing.T) {
 	}
 }
 
+// leaves returns the commands that do something, and not those that only hold others.
+func leaves(of *cobra.Command) []*cobra.Command {
+	var found []*cobra.Command
+	for _, cmd := range of.Commands() {
+		switch {
+		case !cmd.IsAvailableCommand() || cmd.Name() == "help":
+		case cmd.HasAvailableSubCommands():
+			found = append(found, leaves(cmd)...)
+		default:
+			found = append(found, cmd)
+		}
+	}
+	return found
+}
+
 // commandDocs returns the reference: a page for each command, and an index.
 func commandDocs(root *cobra.Command) map[string]string {
 	var index strings.Builder
 	index.WriteString(generatedHeader + "# The command line\n\n" + root.Long + "\n\n```sh\n" + unindented(root.Example) + "\n```\n\n| command | |\n|---|---|\n")
 	pages := map[string]string{}
-	for _, cmd := range root.Commands() {
-		if !cmd.IsAvailableCommand() || cmd.Name() == "help" {
-			continue
-		}
-		fmt.Fprintf(&index, "| [slipway %s](%s.md) | %s |\n", cmd.Name(), cmd.Name(), cmd.Short)
-		pages[cmd.Name()+".md"] = commandPage(cmd)
+	for _, cmd := range leaves(root) {
+		page := strings.ReplaceAll(strings.TrimPrefix(cmd.CommandPath(), "slipway "), " ", "-") + ".md"
+		fmt.Fprintf(&index, "| [%s](%s) | %s |\n", cmd.CommandPath(), page, cmd.Short)
+		pages[page] = commandPage(cmd)
 	}
 	pages["README.md"] = index.String()
 	return pages

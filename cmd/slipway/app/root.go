@@ -11,6 +11,7 @@ import (
 const (
 	groupEnvironment = "environment"
 	groupWork        = "work"
+	groupChains      = "chains"
 	groupLook        = "look"
 )
 
@@ -57,6 +58,7 @@ Exit codes: 0 fine, 1 failed or not ready, 2 wrong usage, 130 interrupted.`,
 	root.AddGroup(
 		&cobra.Group{ID: groupEnvironment, Title: "The environment:"},
 		&cobra.Group{ID: groupWork, Title: "Your app:"},
+		&cobra.Group{ID: groupChains, Title: "Your supply chains:"},
 		&cobra.Group{ID: groupLook, Title: "Look and find out:"})
 	for _, verb := range []struct {
 		group   string
@@ -66,6 +68,8 @@ Exit codes: 0 fine, 1 failed or not ready, 2 wrong usage, 130 interrupted.`,
 		{groupEnvironment, NewCmdDown(d, nil)},
 		{groupEnvironment, NewCmdStatus(d, nil)},
 		{groupWork, NewCmdDev(d, nil)},
+		{groupChains, NewCmdLint(d, nil)},
+		{groupChains, NewCmdTemplate(d)},
 		{groupLook, NewCmdProfiles(d, nil)},
 		{groupLook, NewCmdDoctor(d, nil)},
 		{groupLook, NewCmdDiagnose(d, nil)},

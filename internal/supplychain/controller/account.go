@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
@@ -40,13 +41,13 @@ func retryable(err error) error {
 	return err
 }
 
-// accountOf says with which service account the objects of a workload are made.
-func accountOf(workload *v1alpha1.Workload, chain *v1alpha1.ClusterSupplyChain) types.NamespacedName {
-	account := types.NamespacedName{Namespace: workload.Namespace, Name: workload.Spec.ServiceAccountName}
+// accountOf says with which service account the objects of an owner are made.
+func accountOf(of *owner, by *blueprint) types.NamespacedName {
+	account := types.NamespacedName{Namespace: of.object.GetNamespace(), Name: of.account}
 	if account.Name != "" {
 		return account
 	}
-	ref := chain.Spec.ServiceAccountRef
+	ref := by.account
 	if ref.Name == "" {
 		account.Name = defaultAccount
 		return account
@@ -65,16 +66,23 @@ func accountMetadata() *metav1.PartialObjectMetadata {
 	return account
 }
 
+// accounts are the service accounts that the owners of one kind use.
+type accounts struct {
+	client     client.Client
+	identities *identities
+	waiting    *waiting
+}
+
 // identity returns an identity that has a token.
-func (w *workloads) identity(ctx context.Context, account types.NamespacedName) (*identity, error) {
+func (a *accounts) identity(ctx context.Context, account types.NamespacedName) (*identity, error) {
 	found := accountMetadata()
-	if err := w.client.Get(ctx, account, found); err != nil {
+	if err := a.client.Get(ctx, account, found); err != nil {
 		if apierrors.IsNotFound(err) {
-			w.identities.forget(account)
+			a.identities.forget(account)
 		}
 		return nil, &accountError{reason: v1alpha1.ReasonServiceAccountError, err: fmt.Errorf("getting service account [%s]: %w", account, err)}
 	}
-	who, err := w.identities.of(account, found.GetUID())
+	who, err := a.identities.of(account, found.GetUID())
 	if err != nil {
 		return nil, &accountError{reason: v1alpha1.ReasonResourceRealizerBuilder, err: err}
 	}

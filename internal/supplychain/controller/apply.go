@@ -16,6 +16,7 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 const (
@@ -27,12 +28,15 @@ const (
 	annotationAccount = "slipway.dev/service-account"
 )
 
-// cluster is the cluster as one workload may see and change it.
+// cluster is the cluster as one owner may see and change it.
 type cluster struct {
 	templates client.Reader
+	renderer  *template.Renderer
 	stamped   *stampedObjects
 	identity  *identity
-	workload  *v1alpha1.Workload
+	owner     metav1.Object
+	// kind is the owner's, as users call it.
+	kind string
 	// applied gets an event for each object that was written.
 	applied []realize.Event
 }
@@ -48,6 +52,8 @@ func newTemplate(kind string) client.Object {
 		return &v1alpha1.ClusterImageTemplate{}
 	case v1alpha1.KindClusterConfigTemplate:
 		return &v1alpha1.ClusterConfigTemplate{}
+	case v1alpha1.KindClusterDeploymentTemplate:
+		return &v1alpha1.ClusterDeploymentTemplate{}
 	case v1alpha1.KindClusterTemplate:
 		return &v1alpha1.ClusterTemplate{}
 	default:
@@ -65,6 +71,11 @@ func (c *cluster) Template(ctx context.Context, kind, name string) (*realize.Tem
 		return nil, err
 	}
 	return realize.TemplateOf(object)
+}
+
+// Render renders a template.
+func (c *cluster) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error) {
+	return c.renderer.Render(ctx, spec, data)
 }
 
 // Resource names a kind.
@@ -169,11 +180,11 @@ func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *u
 // mayWrite: what another controls is left alone.
 func (c *cluster) mayWrite(live *unstructured.Unstructured) error {
 	owner := metav1.GetControllerOf(live)
-	if owner == nil || owner.UID == c.workload.UID {
+	if owner == nil || owner.UID == c.owner.GetUID() {
 		return nil
 	}
-	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this workload: it is left as it is",
-		live.GetKind(), live.GetName(), owner.Kind, owner.Name, owner.UID)
+	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this %s: it is left as it is",
+		live.GetKind(), live.GetName(), owner.Kind, owner.Name, owner.UID, c.kind)
 }
 
 func (c *cluster) tell(live, written *unstructured.Unstructured, mapping *meta.RESTMapping) {
@@ -184,6 +195,5 @@ func (c *cluster) tell(live, written *unstructured.Unstructured, mapping *meta.R
 		}
 		verb = "Patched"
 	}
-	c.applied = append(c.applied, realize.Event{Reason: realize.EventStampedObjectApplied,
-		Message: fmt.Sprintf("%s object [%s/%s]", verb, mapping.Resource.GroupResource(), written.GetName())})
+	c.note(realize.EventStampedObjectApplied, "%s object [%s/%s]", verb, mapping.Resource.GroupResource(), written.GetName())
 }

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -232,10 +233,11 @@ func TestNothingIsWrittenWhileNothingChanges(t *testing.T) {
 	before := b.versions()
 	for range 2 { // as after two restarts
 		mgr := b.manager()
-		w, err := newWorkloads(mgr, Options{})
+		parts, err := newShared(mgr, Options{Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
+		w := newOwners(mgr, parts, supplyChains())
 		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 		if err := w.stamped.Start(t.Context(), queue); err != nil {
 			t.Fatal(err)

@@ -4,69 +4,74 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
-	"slipway.dev/slipway/internal/supplychain/realize"
 	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
-// unchosen is why a workload has no supply chain.
+// unchosen is why an owner has no blueprint.
 type unchosen struct {
-	// condition is SupplyChainReady; without a type where nothing can be said.
+	// condition is the one of the blueprint, SupplyChainReady or DeliveryReady; without a type where nothing can be said.
 	condition metav1.Condition
-	// certain : no chain is for this workload, and not merely none that could be found or decided on.
+	// certain : no blueprint is for this owner, and not merely none that could be found or decided on.
 	certain bool
 	retry   error
 }
 
-// choose returns the chain that fits the workload best.
-func (w *workloads) choose(ctx context.Context, workload *v1alpha1.Workload) (*v1alpha1.ClusterSupplyChain, *unchosen) {
-	no := func(reason, message string) *unchosen {
+// choose returns the blueprint that fits an owner best.
+func (w *owners) choose(ctx context.Context, of *owner) (*blueprint, *unchosen) {
+	no := func(reason, format string, arguments ...any) *unchosen {
 		return &unchosen{certain: true, condition: metav1.Condition{
-			Type: v1alpha1.ConditionSupplyChainReady, Status: metav1.ConditionFalse, Reason: reason, Message: message,
+			Type: w.family.ready, Status: metav1.ConditionFalse, Reason: reason, Message: fmt.Sprintf(format, arguments...),
 		}}
 	}
-	if len(workload.Labels) == 0 {
-		return nil, no(v1alpha1.ReasonWorkloadLabelsMissing, "workload has no labels to match to supply chain")
+	labels := of.object.GetLabels()
+	if len(labels) == 0 {
+		return nil, no(w.family.labelsMissing, "%s has no labels to match to %s", w.family.ownerWord, w.family.blueprintWord)
 	}
-	var list v1alpha1.ClusterSupplyChainList
-	if err := w.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		return nil, &unchosen{retry: fmt.Errorf("failed to get supply chains for workload [%s/%s]: %w", workload.Namespace, workload.Name, err)}
+	list, err := w.family.blueprints(ctx, w.client)
+	if err != nil {
+		return nil, &unchosen{retry: fmt.Errorf("failed to get %s for %s [%s]: %w", w.family.blueprintWords, w.family.ownerWord, of.key(), err)}
 	}
-	chains := slices.DeleteFunc(slices.Clone(list.Items), func(c v1alpha1.ClusterSupplyChain) bool { return c.DeletionTimestamp != nil })
-	candidates := make([]selector.Selector, len(chains))
-	for i := range chains {
-		candidates[i] = selector.OfChain(&chains[i])
+	// The cache gives them in any order; the message below must not change from one look to the next.
+	slices.SortFunc(list, func(a, b client.Object) int { return strings.Compare(a.GetName(), b.GetName()) })
+	var blueprints []*blueprint
+	var candidates []selector.Selector
+	for _, object := range list {
+		if object.GetDeletionTimestamp() == nil {
+			found := blueprintOf(object)
+			blueprints, candidates = append(blueprints, found), append(candidates, found.selector)
+		}
 	}
-	best, bad := selector.Best(candidates, workload)
+	best, bad := selector.Best(candidates, of.object)
 	switch len(best) {
 	case 1:
-		return &chains[best[0]], nil
+		return blueprints[best[0]], nil
 	case 0:
-		problem := no(v1alpha1.ReasonSupplyChainNotFound,
-			fmt.Sprintf("no supply chain found where full selector is satisfied by labels: %v", workload.Labels))
+		problem := no(w.family.notFound, "no %s found where full selector is satisfied by labels: %v", w.family.blueprintWord, labels)
 		for _, b := range bad {
-			// It may be this workload's: what it stamped stays until that is known.
+			// It may be this owner's: what it stamped stays until that is known.
 			problem.certain = false
 			problem.condition.Message += fmt.Sprintf("; error handling selectors, selectorMatchExpressions or selectorMatchFields of [%s/%s]: %v",
-				v1alpha1.KindClusterSupplyChain, chains[b.Index].Name, b.Err)
+				w.family.blueprint, blueprints[b.Index].object.GetName(), b.Err)
 		}
 		return nil, problem
 	default:
-		problem := no(v1alpha1.ReasonMultipleSupplyChainMatches, "workload may only match a single supply chain's selector")
+		problem := no(w.family.several, "%s may only match a single %s's selector", w.family.ownerWord, w.family.blueprintWord)
 		problem.certain = false
 		return nil, problem
 	}
 }
 
-// chainCondition is the workload's condition SupplyChainReady, as its chain's Ready gives it.
-func chainCondition(chain *v1alpha1.ClusterSupplyChain) metav1.Condition {
-	condition := metav1.Condition{Type: v1alpha1.ConditionSupplyChainReady, Status: metav1.ConditionUnknown,
-		Reason: v1alpha1.ReasonUnknown, Message: "supply chain not yet reconciled"}
-	if ready := realize.Condition(chain.Status.Conditions, v1alpha1.ConditionReady); ready != nil {
+// blueprintCondition is an owner's condition SupplyChainReady or DeliveryReady, as its blueprint's Ready gives it.
+func (f *family) blueprintCondition(of *blueprint) metav1.Condition {
+	condition := metav1.Condition{Type: f.ready, Status: metav1.ConditionUnknown,
+		Reason: v1alpha1.ReasonUnknown, Message: f.blueprintWord + " not yet reconciled"}
+	if ready := of.ready(); ready != nil {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, ready.Reason, ready.Message
 		if ready.Status == metav1.ConditionTrue {
 			condition.Status = metav1.ConditionTrue

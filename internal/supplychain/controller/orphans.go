@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
@@ -28,10 +27,10 @@ type swept struct {
 	forbidden bool
 }
 
-// sweep deletes the objects that workload controls and that are not among current, each with the identity given or,
+// sweep deletes the objects that an owner controls and that are not among current, each with the identity given or,
 // where that may not, the one that stamped it. identity may be nil.
-func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, current []v1alpha1.ResourceStatus, identity *identity, now metav1.Time) swept {
-	for _, before := range workload.Status.Resources {
+func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.ResourceStatus, lifecycles map[string]string, identity *identity, now metav1.Time) swept {
+	for _, before := range of.status.Resources {
 		w.watchAgain(ctx, before.StampedRef)
 	}
 	wanted, unsure := map[string]bool{}, map[string]bool{}
@@ -43,15 +42,39 @@ func (w *workloads) sweep(ctx context.Context, workload *v1alpha1.Workload, curr
 	}
 	var result swept
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
-	for _, object := range w.stamped.ownedBy(workload.UID) {
+	for _, object := range w.stamped.ownedBy(of.object.GetUID()) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
-		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] {
+		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] || retained(object, current, lifecycles) {
 			continue
 		}
 		seen[object.GetUID()] = true
-		w.remove(ctx, workload, object, identity, now, &result)
+		w.remove(ctx, of, object, identity, now, &result)
 	}
 	return result
+}
+
+// retained says whether object is one of several that were stamped one after the other for a resource that still is
+// stamped from their template. Which of them stay is for the template's retentionPolicy to say. lifecycles holds what
+// the lifecycles of templates are now, where that is known.
+func retained(object *unstructured.Unstructured, current []v1alpha1.ResourceStatus, lifecycles map[string]string) bool {
+	lifecycle := object.GetLabels()[v1alpha1.LabelTemplateLifecycle]
+	if lifecycle == "" || lifecycle == v1alpha1.LifecycleMutable {
+		return false
+	}
+	name := fullName(object, v1alpha1.LabelResourceName)
+	for _, resource := range current {
+		if resource.Name != name || resource.TemplateRef == nil || resource.StampedRef == nil {
+			continue
+		}
+		kind := schema.FromAPIVersionAndKind(resource.StampedRef.APIVersion, resource.StampedRef.Kind).GroupKind()
+		if kind != object.GroupVersionKind().GroupKind() {
+			return false
+		}
+		now, known := lifecycles[name]
+		return resource.TemplateRef.Kind == fullName(object, v1alpha1.LabelTemplateKind) &&
+			resource.TemplateRef.Name == fullName(object, v1alpha1.LabelTemplateName) && (!known || now == lifecycle)
+	}
+	return false
 }
 
 // decided says whether it is known which object a resource wants. It is not while the resource fails and nothing is
@@ -62,7 +85,7 @@ func decided(resource v1alpha1.ResourceStatus) bool {
 }
 
 // watchAgain makes sure that the kind of an object from an earlier life of this process is watched.
-func (w *workloads) watchAgain(ctx context.Context, ref *v1alpha1.StampedRef) {
+func (w *owners) watchAgain(ctx context.Context, ref *v1alpha1.StampedRef) {
 	if ref == nil {
 		return
 	}
@@ -79,37 +102,37 @@ func identityOf(kind schema.GroupVersionKind, namespace, name string) string {
 	return strings.Join([]string{kind.Group, kind.Kind, namespace, name}, "|")
 }
 
-// errBeingDeleted : the object is on its way; its end wakes the workload.
+// errBeingDeleted : the object is on its way; its end wakes the owner.
 var errBeingDeleted = errors.New("it is being deleted")
 
-func (w *workloads) remove(ctx context.Context, workload *v1alpha1.Workload, object *unstructured.Unstructured, identity *identity, now metav1.Time, result *swept) {
+func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Unstructured, identity *identity, now metav1.Time, result *swept) {
 	mapping, err := w.stamped.mapping(object.GroupVersionKind())
 	if err != nil {
 		return // the kind is gone, and its objects with it
 	}
 	name := fmt.Sprintf("%s/%s", mapping.Resource.GroupResource(), object.GetName())
 	if object.GetDeletionTimestamp() != nil {
-		result.kept = append(result.kept, orphanStatus(workload, object, mapping, errBeingDeleted, now))
+		result.kept = append(result.kept, w.orphanStatus(of, object, mapping, errBeingDeleted, now))
 		return
 	}
-	if err := w.delete(ctx, workload, mapping, object, identity); err != nil {
+	if err := w.delete(ctx, of, mapping, object, identity); err != nil {
 		switch {
 		case apierrors.IsForbidden(err) || apierrors.IsNotFound(err): // roles, or the account, must change
 			result.forbidden = true
 		case result.retry == nil:
 			result.retry = fmt.Errorf("deleting object [%s]: %w", name, err)
 		}
-		result.kept = append(result.kept, orphanStatus(workload, object, mapping, err, now))
+		result.kept = append(result.kept, w.orphanStatus(of, object, mapping, err, now))
 		return
 	}
 	if len(object.GetFinalizers()) > 0 {
-		result.kept = append(result.kept, orphanStatus(workload, object, mapping, errBeingDeleted, now))
+		result.kept = append(result.kept, w.orphanStatus(of, object, mapping, errBeingDeleted, now))
 	}
 	result.events = append(result.events, realize.Event{Reason: realize.EventStampedObjectRemoved, Message: fmt.Sprintf("Deleted object [%s]", name)})
 }
 
-// delete asks first as the identity that the workload has now, then as the one that stamped the object.
-func (w *workloads) delete(ctx context.Context, workload *v1alpha1.Workload, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
+// delete asks first as the identity that the owner has now, then as the one that stamped the object.
+func (w *owners) delete(ctx context.Context, of *owner, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
 	var refused error
 	if now != nil {
 		if refused = deleteAs(ctx, now, mapping, object); refused == nil || !apierrors.IsForbidden(refused) {
@@ -125,7 +148,7 @@ func (w *workloads) delete(ctx context.Context, workload *v1alpha1.Workload, map
 		return refused
 	}
 	if now == nil {
-		w.waiting.uses(client.ObjectKeyFromObject(workload), account)
+		w.waiting.uses(of.key(), account)
 	}
 	before, err := w.identity(ctx, account)
 	if err != nil {
@@ -146,7 +169,7 @@ func deleteAs(ctx context.Context, who *identity, mapping *meta.RESTMapping, obj
 }
 
 // orphanStatus keeps an object visible that nobody wants any more and that is still there, and says why.
-func orphanStatus(workload *v1alpha1.Workload, object *unstructured.Unstructured, mapping *meta.RESTMapping, why error, now metav1.Time) v1alpha1.ResourceStatus {
+func (w *owners) orphanStatus(of *owner, object *unstructured.Unstructured, mapping *meta.RESTMapping, why error, now metav1.Time) v1alpha1.ResourceStatus {
 	status := v1alpha1.ResourceStatus{
 		Name: fullName(object, v1alpha1.LabelResourceName),
 		StampedRef: &v1alpha1.StampedRef{APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Namespace: object.GetNamespace(),
@@ -155,14 +178,14 @@ func orphanStatus(workload *v1alpha1.Workload, object *unstructured.Unstructured
 			Kind: fullName(object, v1alpha1.LabelTemplateKind), Name: fullName(object, v1alpha1.LabelTemplateName)},
 	}
 	var before []metav1.Condition
-	for _, resource := range workload.Status.Resources {
+	for _, resource := range of.status.Resources {
 		if resource.StampedRef != nil && *resource.StampedRef == *status.StampedRef {
 			before = resource.Conditions
 		}
 	}
 	status.Conditions = realize.Conditions([]metav1.Condition{{
 		Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonOrphanNotDeleted,
-		Message: fmt.Sprintf("the supply chain does not stamp this object any more, and it is still there: %v", why),
+		Message: fmt.Sprintf("the %s does not stamp this object any more, and it is still there: %v", w.family.blueprintWord, why),
 	}}, before, now)
 	return status
 }

@@ -1,12 +1,12 @@
-// Package controller keeps workloads and supply chains as they should be: it watches them, and all that they depend
-// on, and has realize stamp what a workload's chain asks for. What to stamp, and what it means, is decided in
-// selector, template and realize.
+// Package controller keeps workloads and supply chains, deliverables and deliveries, and runnables as they should be:
+// it watches them, and all that they depend on, and has realize stamp what an owner's blueprint asks for. What to
+// stamp, and what it means, is decided in selector, template and realize.
 //
-// Objects are written with server-side apply and the identity of the workload's service account, so that nobody gets
-// more through a supply chain than that account may do. The controller itself needs: get, list and watch on
-// workloads, clustersupplychains, the four kinds of templates, serviceaccounts, roles, rolebindings, clusterroles,
-// clusterrolebindings and every kind that templates stamp; create on serviceaccounts/token; update on
-// workloads/status and clustersupplychains/status; create and patch on events of events.k8s.io.
+// Objects are written with server-side apply and the identity of the owner's service account, so that nobody gets
+// more through a supply chain than that account may do. The controller itself needs: get, list and watch on all kinds
+// of carto.run, serviceaccounts, roles, rolebindings, clusterroles, clusterrolebindings and every kind that templates
+// stamp or Runnables select; create on serviceaccounts/token; update on the status of those that have one; create and
+// patch on events of events.k8s.io.
 package controller
 
 import (
@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -24,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 const (
@@ -35,8 +37,11 @@ const (
 
 // Options are the settings of Setup; the zero value works.
 type Options struct {
-	// MaxConcurrent is how many workloads are worked on at once; 0 means 8.
-	MaxConcurrent int
+	// MaxConcurrentWorkloads, MaxConcurrentDeliverables and MaxConcurrentRunnables are how many of each are worked on
+	// at once; 0 means 8.
+	MaxConcurrentWorkloads, MaxConcurrentDeliverables, MaxConcurrentRunnables int
+	// Metrics gets the duration of realisations and the numbers of stamped objects; nil: nobody counts.
+	Metrics prometheus.Registerer
 	// Logger gets what the conditions of workloads do not show; nil discards.
 	Logger *slog.Logger
 	// SkipNameValidation allows several controllers of the same name in one process, which only tests want.
@@ -47,30 +52,44 @@ type Options struct {
 // rbac.authorization.k8s.io must be in it too, as they are in client-go's scheme.
 func AddToScheme(scheme *runtime.Scheme) error { return v1alpha1.AddToScheme(scheme) }
 
-// Setup adds the controllers of workloads and supply chains to a manager, whose scheme has had AddToScheme. They
+// Setup adds the controllers of all kinds to a manager, whose scheme has had AddToScheme. They
 // start with the manager. An error means that the manager's configuration cannot be used.
 func Setup(mgr ctrl.Manager, options Options) error {
-	if options.MaxConcurrent == 0 {
-		options.MaxConcurrent = defaultConcurrency
-	}
-	w, err := newWorkloads(mgr, options)
-	if err != nil {
-		return err
-	}
-	if err := w.setup(mgr, controllerOptions(options, options.MaxConcurrent)); err != nil {
-		return fmt.Errorf("setting up the controller of workloads: %w", err)
-	}
-	c := &chains{client: mgr.GetClient()}
-	if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
-		return fmt.Errorf("setting up the controller of supply chains: %w", err)
-	}
-	return nil
-}
-
-func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
 	if options.Logger == nil {
 		options.Logger = slog.New(slog.DiscardHandler)
 	}
+	parts, err := newShared(mgr, options)
+	if err != nil {
+		return err
+	}
+	for _, of := range []struct {
+		family     *family
+		concurrent int
+	}{
+		{supplyChains(), options.MaxConcurrentWorkloads},
+		{deliveries(), options.MaxConcurrentDeliverables},
+	} {
+		if err := newOwners(mgr, parts, of.family).setup(mgr, controllerOptions(options, of.concurrent)); err != nil {
+			return fmt.Errorf("setting up the controller of %ss: %w", of.family.ownerWord, err)
+		}
+		c := &blueprints{client: mgr.GetClient(), family: of.family}
+		if err := c.setup(mgr, controllerOptions(options, 1)); err != nil {
+			return fmt.Errorf("setting up the controller of %s: %w", of.family.blueprintWords, err)
+		}
+	}
+	r := newRunnables(mgr, parts)
+	return r.setup(mgr, controllerOptions(options, options.MaxConcurrentRunnables))
+}
+
+// shared is what the controllers of all kinds of owners have in common.
+type shared struct {
+	reader     dynamic.Interface
+	identities *identities
+	metrics    *metrics
+	log        *slog.Logger
+}
+
+func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	config := rest.CopyConfig(mgr.GetConfig())
 	config.QPS = -1 // the API server has its own fair queues; a second throttle here would only add latency
 	reader, err := dynamic.NewForConfig(config)
@@ -81,17 +100,50 @@ func newWorkloads(mgr ctrl.Manager, options Options) (*workloads, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the requests for tokens: %w", err)
 	}
-	return &workloads{
-		client:     mgr.GetClient(),
-		identities: newIdentities(config, tokens),
-		stamped:    newStampedObjects(reader, mgr.GetRESTMapper(), options.Logger),
-		waiting:    newWaiting(),
-		recorder:   mgr.GetEventRecorder(recorderName),
-		log:        options.Logger,
-	}, nil
+	counted, err := newMetrics(options.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("registering metrics: %w", err)
+	}
+	return &shared{reader: reader, identities: newIdentities(config, tokens), metrics: counted, log: options.Logger}, nil
+}
+
+func (s *shared) accounts(mgr ctrl.Manager) *accounts {
+	return &accounts{client: mgr.GetClient(), identities: s.identities, waiting: newWaiting()}
+}
+
+// stampedFor watches what is stamped for one kind of owners.
+func (s *shared) stampedFor(owner string, labels ownerLabels, mgr ctrl.Manager) *stampedObjects {
+	stamped := newStampedObjects(labels, s.reader, mgr.GetRESTMapper(), s.log)
+	s.metrics.count(owner, stamped)
+	return stamped
+}
+
+func newOwners(mgr ctrl.Manager, parts *shared, of *family) *owners {
+	return &owners{
+		family:   of,
+		accounts: parts.accounts(mgr),
+		renderer: template.NewRenderer(),
+		stamped:  parts.stampedFor(of.owner, of.labels, mgr),
+		recorder: mgr.GetEventRecorder(recorderName),
+		metrics:  parts.metrics,
+		log:      parts.log,
+	}
+}
+
+func newRunnables(mgr ctrl.Manager, parts *shared) *runnables {
+	return &runnables{
+		accounts: parts.accounts(mgr),
+		stamped:  parts.stampedFor(v1alpha1.KindRunnable, ownerLabels{name: v1alpha1.LabelRunnableName}, mgr),
+		recorder: mgr.GetEventRecorder(recorderName),
+		metrics:  parts.metrics,
+		log:      parts.log,
+	}
 }
 
 func controllerOptions(options Options, concurrent int) controller.Options {
+	if concurrent == 0 {
+		concurrent = defaultConcurrency
+	}
 	recoverPanic := true
 	return controller.Options{
 		MaxConcurrentReconciles: concurrent,

@@ -18,8 +18,6 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-
-	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
 const (
@@ -27,9 +25,14 @@ const (
 	syncPatience = 5 * time.Second
 )
 
-// stampedObjects watches what supply chains stamped: one informer per kind, which holds only objects that carry the
-// label of stamped objects, and wakes the workload of each that changes.
+// ownerLabels are the labels of a stamped object that name its owner. Without a label for the namespace the owner is in
+// the object's own.
+type ownerLabels struct{ name, namespace string }
+
+// stampedObjects watches what was stamped for the owners of one kind: one informer per kind of object, which holds only
+// objects that carry the label of the owner's name, and wakes the owner of each that changes.
 type stampedObjects struct {
+	owner  ownerLabels
 	reader dynamic.Interface
 	mapper meta.RESTMapper
 	log    *slog.Logger
@@ -50,9 +53,9 @@ type written struct {
 	hash, settled string
 }
 
-func newStampedObjects(reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
+func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
 	return &stampedObjects{
-		reader: reader, mapper: mapper, log: log,
+		owner: owner, reader: reader, mapper: mapper, log: log,
 		kinds:   map[schema.GroupVersionResource]cache.SharedIndexInformer{},
 		written: map[types.UID]written{},
 	}
@@ -101,7 +104,7 @@ func (s *stampedObjects) watch(ctx context.Context, resource schema.GroupVersion
 }
 
 func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
-	onlyStamped := func(options *metav1.ListOptions) { options.LabelSelector = v1alpha1.LabelWorkloadName }
+	onlyStamped := func(options *metav1.ListOptions) { options.LabelSelector = s.owner.name }
 	indexers := cache.Indexers{indexOwner: func(object any) ([]string, error) {
 		if found, ok := object.(*unstructured.Unstructured); ok {
 			if owner := metav1.GetControllerOfNoCopy(found); owner != nil {
@@ -151,16 +154,16 @@ func (s *stampedObjects) gone(object any) {
 	s.wake(found)
 }
 
-// wake puts the workload of a stamped object in the queue.
+// wake puts the owner of a stamped object in the queue.
 func (s *stampedObjects) wake(object *unstructured.Unstructured) {
-	workload := types.NamespacedName{
-		Namespace: fullName(object, v1alpha1.LabelWorkloadNamespace),
-		Name:      fullName(object, v1alpha1.LabelWorkloadName),
+	owner := types.NamespacedName{Namespace: object.GetNamespace(), Name: fullName(object, s.owner.name)}
+	if s.owner.namespace != "" {
+		owner.Namespace = fullName(object, s.owner.namespace)
 	}
 	s.mu.Lock()
 	queue := s.queue
 	s.mu.Unlock()
-	queue.Add(reconcile.Request{NamespacedName: workload})
+	queue.Add(reconcile.Request{NamespacedName: owner})
 }
 
 // fullName reads a name from its label or, where a label had no room for it, from the annotation beside it.

@@ -2,14 +2,11 @@ package controller
 
 import (
 	"context"
-	"strings"
+	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,57 +16,28 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
-
-	"slipway.dev/slipway/api/carto/v1alpha1"
-	"slipway.dev/slipway/internal/supplychain/realize"
-	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
-var (
-	serviceAccounts = corev1.SchemeGroupVersion.WithKind("ServiceAccount")
-	roles           = rbacv1.SchemeGroupVersion.WithKind("Role")
-	clusterRoles    = rbacv1.SchemeGroupVersion.WithKind("ClusterRole")
-)
-
-func templateKinds() []client.Object {
-	return []client.Object{
-		&v1alpha1.ClusterSourceTemplate{}, &v1alpha1.ClusterImageTemplate{},
-		&v1alpha1.ClusterConfigTemplate{}, &v1alpha1.ClusterTemplate{},
-	}
-}
-
-func (w *workloads) setup(mgr ctrl.Manager, options controller.Options) error {
+func (w *owners) setup(mgr ctrl.Manager, options controller.Options) error {
 	wake := handler.EnqueueRequestsFromMapFunc
-	b := ctrl.NewControllerManagedBy(mgr).Named("workload").WithOptions(options).
-		For(&v1alpha1.Workload{}, builder.WithPredicates(moreThanStatus())).
+	b := ctrl.NewControllerManagedBy(mgr).Named(w.family.ownerController).WithOptions(options).
+		For(w.family.newOwner(), builder.WithPredicates(moreThanStatus())).
 		WatchesRawSource(source.Func(w.stamped.Start)).
-		Watches(&v1alpha1.ClusterSupplyChain{}, wake(w.ofChain), builder.WithPredicates(chainMatters())).
-		WatchesMetadata(partial(serviceAccounts), wake(w.ofAccount), builder.WithPredicates(comesOrGoes())).
-		WatchesMetadata(partial(roles), wake(w.ofRole)).
-		WatchesMetadata(partial(clusterRoles), wake(w.ofClusterRole)).
-		Watches(&rbacv1.RoleBinding{}, wake(w.ofRoleBinding)).
-		Watches(&rbacv1.ClusterRoleBinding{}, wake(w.ofClusterRoleBinding))
-	for _, object := range templateKinds() {
-		b = b.Watches(object, wake(w.ofTemplate(kindOf(mgr, object))))
+		Watches(w.family.newBlueprint(), wake(w.ofBlueprint), builder.WithPredicates(blueprintMatters()))
+	b = w.accounts.watched(b)
+	for _, kind := range w.family.templates {
+		b = b.Watches(newTemplate(kind), wake(w.ofTemplate(kind)))
 	}
 	return b.Complete(w)
 }
 
-func (c *chains) setup(mgr ctrl.Manager, options controller.Options) error {
-	b := ctrl.NewControllerManagedBy(mgr).Named("supplychain").WithOptions(options).
-		For(&v1alpha1.ClusterSupplyChain{}, builder.WithPredicates(predicate.GenerationChangedPredicate{}))
-	for _, object := range templateKinds() {
-		b = b.Watches(object, handler.EnqueueRequestsFromMapFunc(c.ofTemplate(kindOf(mgr, object))), builder.WithPredicates(comesOrGoes()))
+func (c *blueprints) setup(mgr ctrl.Manager, options controller.Options) error {
+	b := ctrl.NewControllerManagedBy(mgr).Named(c.family.blueprintController).WithOptions(options).
+		For(c.family.newBlueprint(), builder.WithPredicates(predicate.GenerationChangedPredicate{}))
+	for _, kind := range c.family.templates {
+		b = b.Watches(newTemplate(kind), handler.EnqueueRequestsFromMapFunc(c.ofTemplate(kind)), builder.WithPredicates(comesOrGoes()))
 	}
 	return b.Complete(c)
-}
-
-func kindOf(mgr ctrl.Manager, object client.Object) string {
-	kind, err := mgr.GetClient().GroupVersionKindFor(object)
-	if err != nil {
-		return "" // the scheme lacks the kind; the watch of it then reports that
-	}
-	return kind.Kind
 }
 
 func partial(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
@@ -78,36 +46,29 @@ func partial(kind schema.GroupVersionKind) *metav1.PartialObjectMetadata {
 	return object
 }
 
-// moreThanStatus keeps our own writes of a status from waking its workload.
+// moreThanStatus keeps our own writes of a status from waking its owner.
 func moreThanStatus() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, ok := e.ObjectOld.(*v1alpha1.Workload)
-		if !ok {
-			return true
-		}
-		after, ok := e.ObjectNew.(*v1alpha1.Workload)
-		return !ok || !equality.Semantic.DeepEqual(spoken(before), spoken(after))
+		before, after := ownerOf(e.ObjectOld), ownerOf(e.ObjectNew)
+		return before == nil || after == nil || !equality.Semantic.DeepEqual(before.spec, after.spec) ||
+			!equality.Semantic.DeepEqual(spoken(before), spoken(after))
 	}}
 }
 
-// spoken is what users say about a workload.
-func spoken(workload *v1alpha1.Workload) *v1alpha1.Workload {
-	said := &v1alpha1.Workload{ObjectMeta: workload.ObjectMeta, Spec: workload.Spec}
+// spoken is what users say in the metadata of an owner.
+func spoken(of *owner) metav1.ObjectMeta {
+	said := *of.meta
 	said.ResourceVersion, said.ManagedFields = "", nil
 	return said
 }
 
-// chainMatters : a chain's status concerns workloads only by its condition Ready.
-func chainMatters() predicate.Predicate {
+// blueprintMatters : a blueprint's status concerns owners only by its condition Ready.
+func blueprintMatters() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, ok := e.ObjectOld.(*v1alpha1.ClusterSupplyChain)
-		if !ok {
-			return true
-		}
-		after, ok := e.ObjectNew.(*v1alpha1.ClusterSupplyChain)
-		return !ok || before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-			!equality.Semantic.DeepEqual(realize.Condition(before.Status.Conditions, v1alpha1.ConditionReady),
-				realize.Condition(after.Status.Conditions, v1alpha1.ConditionReady))
+		before, after := blueprintOf(e.ObjectOld), blueprintOf(e.ObjectNew)
+		return before == nil || after == nil || e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+			(e.ObjectOld.GetDeletionTimestamp() == nil) != (e.ObjectNew.GetDeletionTimestamp() == nil) ||
+			!equality.Semantic.DeepEqual(before.ready(), after.ready())
 	}}
 }
 
@@ -115,170 +76,75 @@ func comesOrGoes() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool { return e.ObjectOld.GetUID() != e.ObjectNew.GetUID() }}
 }
 
-// ofChain returns the workloads that a chain fits or did fit. Of an update it is asked for both the old chain and
-// the new one.
-func (w *workloads) ofChain(ctx context.Context, object client.Object) []reconcile.Request {
-	chain, ok := object.(*v1alpha1.ClusterSupplyChain)
-	if !ok {
+// ofBlueprint returns the owners that a blueprint fits or did fit. Of an update it is asked for both the old blueprint
+// and the new one.
+func (w *owners) ofBlueprint(ctx context.Context, object client.Object) []reconcile.Request {
+	changed := blueprintOf(object)
+	if changed == nil {
 		return nil
 	}
-	return w.those(ctx, func(workload *v1alpha1.Workload) bool { return concerned(chain, workload) })
+	return w.those(ctx, func(of *owner) bool { return concerned(changed, of) })
 }
 
-// concerned says whether a change of chain can mean anything to workload. A selector that cannot be evaluated fits
-// nothing, but may have become so with this change: it then concerns the workloads that wait for a chain.
-func concerned(chain *v1alpha1.ClusterSupplyChain, workload *v1alpha1.Workload) bool {
-	if workload.Status.SupplyChainRef.Name == chain.Name {
+// concerned says whether a change of a blueprint can mean anything to an owner. A selector that cannot be evaluated fits
+// nothing, but may have become so with this change: it then concerns the owners that wait for a blueprint.
+func concerned(by *blueprint, of *owner) bool {
+	if of.blueprint.Name == by.object.GetName() {
 		return true
 	}
-	fits, err := selector.OfChain(chain).Fits(workload)
-	return fits || (err != nil && workload.Status.SupplyChainRef.Name == "")
+	fits, err := by.selector.Fits(of.object)
+	return fits || (err != nil && of.blueprint.Name == "")
 }
 
-func (w *workloads) those(ctx context.Context, concerned func(*v1alpha1.Workload) bool) []reconcile.Request {
-	var list v1alpha1.WorkloadList
-	if err := w.client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		w.log.Error("workloads cannot be listed from the cache: some may not be woken", "error", err)
+func (w *owners) those(ctx context.Context, concerned func(*owner) bool) []reconcile.Request {
+	list, err := w.family.owners(ctx, w.client)
+	if err != nil {
+		w.log.Error("owners cannot be listed from the cache: some may not be woken", "kind", w.family.owner, "error", err)
 		return nil
 	}
 	var requests []reconcile.Request
-	for i := range list.Items {
-		if concerned(&list.Items[i]) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	for _, object := range list {
+		if of := ownerOf(object); concerned(of) {
+			requests = append(requests, reconcile.Request{NamespacedName: of.key()})
 		}
 	}
 	return requests
 }
 
-// ofTemplate returns the workloads whose chain refers to a template.
-func (w *workloads) ofTemplate(kind string) handler.MapFunc {
+// ofTemplate returns the owners whose blueprint refers to a template.
+func (w *owners) ofTemplate(kind string) handler.MapFunc {
 	return func(ctx context.Context, template client.Object) []reconcile.Request {
-		using := chainsWith(ctx, w.client, kind, template.GetName())
+		using := w.family.with(ctx, w.client, kind, template.GetName())
 		if len(using) == 0 {
 			return nil
 		}
-		return w.those(ctx, func(workload *v1alpha1.Workload) bool {
-			for _, chain := range using {
-				if concerned(chain, workload) {
-					return true
-				}
-			}
-			return false
+		return w.those(ctx, func(of *owner) bool {
+			return slices.ContainsFunc(using, func(by *blueprint) bool { return concerned(by, of) })
 		})
 	}
 }
 
-func (c *chains) ofTemplate(kind string) handler.MapFunc {
+func (c *blueprints) ofTemplate(kind string) handler.MapFunc {
 	return func(ctx context.Context, template client.Object) []reconcile.Request {
 		var requests []reconcile.Request
-		for _, chain := range chainsWith(ctx, c.client, kind, template.GetName()) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(chain)})
+		for _, by := range c.family.with(ctx, c.client, kind, template.GetName()) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(by.object)})
 		}
 		return requests
 	}
 }
 
-// chainsWith returns the chains that refer to a template. They are the cache's own: not to be changed.
-func chainsWith(ctx context.Context, reader client.Reader, kind, name string) []*v1alpha1.ClusterSupplyChain {
-	var list v1alpha1.ClusterSupplyChainList
-	if err := reader.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+// with returns the blueprints that refer to a template. They are the cache's own: not to be changed.
+func (f *family) with(ctx context.Context, reader client.Reader, kind, name string) []*blueprint {
+	list, err := f.blueprints(ctx, reader)
+	if err != nil {
 		return nil // the cache is stopping
 	}
-	var using []*v1alpha1.ClusterSupplyChain
-	for i := range list.Items {
-		if usesTemplate(&list.Items[i], kind, name) {
-			using = append(using, &list.Items[i])
+	var using []*blueprint
+	for _, object := range list {
+		if by := blueprintOf(object); usesTemplate(by.realized(), kind, name) {
+			using = append(using, by)
 		}
 	}
 	return using
-}
-
-func (w *workloads) ofAccount(_ context.Context, object client.Object) []reconcile.Request {
-	changed := client.ObjectKeyFromObject(object)
-	return requests(w.waiting.changed(func(account types.NamespacedName) bool { return account == changed }))
-}
-
-func (w *workloads) ofRole(ctx context.Context, object client.Object) []reconcile.Request {
-	return w.ofRoleRef(ctx, rbacv1.RoleRef{Kind: roles.Kind, Name: object.GetName()}, object.GetNamespace())
-}
-
-func (w *workloads) ofClusterRole(ctx context.Context, object client.Object) []reconcile.Request {
-	return w.ofRoleRef(ctx, rbacv1.RoleRef{Kind: clusterRoles.Kind, Name: object.GetName()}, metav1.NamespaceAll)
-}
-
-// ofRoleRef returns the workloads that a role is bound to, in one namespace or all.
-func (w *workloads) ofRoleRef(ctx context.Context, ref rbacv1.RoleRef, namespace string) []reconcile.Request {
-	var bound []rbacv1.Subject
-	var bindings rbacv1.RoleBindingList
-	if err := w.client.List(ctx, &bindings, client.InNamespace(namespace), client.UnsafeDisableDeepCopy); err != nil {
-		return nil // the cache is stopping
-	}
-	for _, binding := range bindings.Items {
-		if binding.RoleRef.Kind == ref.Kind && binding.RoleRef.Name == ref.Name {
-			bound = append(bound, binding.Subjects...)
-		}
-	}
-	if ref.Kind == clusterRoles.Kind {
-		var everywhere rbacv1.ClusterRoleBindingList
-		if err := w.client.List(ctx, &everywhere, client.UnsafeDisableDeepCopy); err != nil {
-			return nil
-		}
-		for _, binding := range everywhere.Items {
-			if binding.RoleRef.Name == ref.Name {
-				bound = append(bound, binding.Subjects...)
-			}
-		}
-	}
-	return w.ofSubjects(bound)
-}
-
-func (w *workloads) ofRoleBinding(_ context.Context, object client.Object) []reconcile.Request {
-	if binding, ok := object.(*rbacv1.RoleBinding); ok {
-		return w.ofSubjects(binding.Subjects)
-	}
-	return nil
-}
-
-func (w *workloads) ofClusterRoleBinding(_ context.Context, object client.Object) []reconcile.Request {
-	if binding, ok := object.(*rbacv1.ClusterRoleBinding); ok {
-		return w.ofSubjects(binding.Subjects)
-	}
-	return nil
-}
-
-func (w *workloads) ofSubjects(subjects []rbacv1.Subject) []reconcile.Request {
-	if len(subjects) == 0 {
-		return nil
-	}
-	return requests(w.waiting.changed(func(account types.NamespacedName) bool {
-		for _, subject := range subjects {
-			if means(subject, account) {
-				return true
-			}
-		}
-		return false
-	}))
-}
-
-// means says whether a subject of a binding is, or includes, a service account.
-func means(subject rbacv1.Subject, account types.NamespacedName) bool {
-	switch subject.Kind {
-	case rbacv1.ServiceAccountKind:
-		return subject.Name == account.Name && subject.Namespace == account.Namespace
-	case rbacv1.UserKind:
-		return subject.Name == strings.Join([]string{"system:serviceaccount", account.Namespace, account.Name}, ":")
-	case rbacv1.GroupKind:
-		return subject.Name == "system:authenticated" || subject.Name == "system:serviceaccounts" ||
-			subject.Name == "system:serviceaccounts:"+account.Namespace
-	default:
-		return false
-	}
-}
-
-func requests(workloads []types.NamespacedName) []reconcile.Request {
-	made := make([]reconcile.Request, len(workloads))
-	for i := range workloads {
-		made[i].NamespacedName = workloads[i]
-	}
-	return made
 }

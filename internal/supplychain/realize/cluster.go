@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -14,9 +15,14 @@ import (
 type Cluster interface {
 	// Template reads a template. One that does not exist is an error for which apierrors.IsNotFound is true.
 	Template(ctx context.Context, kind, name string) (*Template, error)
-	// Apply makes an object as it is given, with the identity of the workload, and returns what the cluster has
+	// Render renders a template with what data holds, as template.Renderer does.
+	Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error)
+	// Apply makes an object as it is given, with the identity of the owner, and returns what the cluster has
 	// then. It writes only what differs.
 	Apply(ctx context.Context, object *unstructured.Unstructured) (*unstructured.Unstructured, error)
+	// Generate makes an object beside its siblings, with the identity of the owner, unless the newest of them is what
+	// is asked for. It returns them all, newest first, as the cluster has them then.
+	Generate(ctx context.Context, next Generation) ([]*unstructured.Unstructured, error)
 	// Resource names a kind.
 	Resource(kind schema.GroupVersionKind) (Resource, error)
 }
@@ -29,12 +35,24 @@ type Resource struct {
 	Namespaced bool
 }
 
+// Generation is an object that is not changed once it is made, but followed by another.
+type Generation struct {
+	Object *unstructured.Unstructured
+	// Siblings are the labels that all objects that were made for the same purpose have.
+	Siblings map[string]string
+	// Retention says how many of them to keep by their health.
+	Retention v1alpha1.RetentionPolicy
+	Health    func(*unstructured.Unstructured) metav1.ConditionStatus
+}
+
 // Template is a template of any kind.
 type Template struct {
 	Kind, Name string
 	Spec       v1alpha1.TemplateSpec
 	// Outputs are the outputs to read, in order; none for a ClusterTemplate.
 	Outputs []OutputPath
+	// Deployment says when the deployment is done; nil for other kinds.
+	Deployment *v1alpha1.DeploymentSpec
 }
 
 // OutputPath is where in the stamped object an output is found.
@@ -52,6 +70,9 @@ const (
 	outputConfig   = "config"
 )
 
+// conditionSucceeded is what an object of a tekton template is healthy by.
+const conditionSucceeded = "Succeeded"
+
 // TemplateOf returns the template that object is. An object of another kind is an error.
 func TemplateOf(object any) (*Template, error) {
 	switch t := object.(type) {
@@ -67,6 +88,8 @@ func TemplateOf(object any) (*Template, error) {
 		return &Template{Kind: v1alpha1.KindClusterConfigTemplate, Name: t.Name, Spec: t.Spec.TemplateSpec, Outputs: []OutputPath{
 			{Name: outputConfig, Path: t.Spec.ConfigPath},
 		}}, nil
+	case *v1alpha1.ClusterDeploymentTemplate:
+		return &Template{Kind: v1alpha1.KindClusterDeploymentTemplate, Name: t.Name, Spec: t.Spec.TemplateSpec, Deployment: &t.Spec}, nil
 	case *v1alpha1.ClusterTemplate:
 		return &Template{Kind: v1alpha1.KindClusterTemplate, Name: t.Name, Spec: t.Spec}, nil
 	default:
@@ -80,4 +103,28 @@ func (t *Template) lifecycle() string {
 		return v1alpha1.LifecycleMutable
 	}
 	return t.Spec.Lifecycle
+}
+
+// healthRule is the template's; that of a tekton template without one is that what it stamped has succeeded.
+func (t *Template) healthRule() *v1alpha1.HealthRule {
+	if t.Spec.HealthRule == nil && t.lifecycle() == v1alpha1.LifecycleTekton {
+		return &v1alpha1.HealthRule{SingleConditionType: conditionSucceeded}
+	}
+	return t.Spec.HealthRule
+}
+
+// generationHealth is the health of one of several objects that were stamped one after the other. Without a rule, to
+// be there is enough.
+func (t *Template) generationHealth(object *unstructured.Unstructured) metav1.ConditionStatus {
+	if t.healthRule() == nil {
+		return metav1.ConditionTrue
+	}
+	return ruledHealth(t.healthRule(), object).Status
+}
+
+func (t *Template) retention() v1alpha1.RetentionPolicy {
+	if t.Spec.RetentionPolicy == nil {
+		return v1alpha1.RetentionPolicy{}
+	}
+	return *t.Spec.RetentionPolicy
 }

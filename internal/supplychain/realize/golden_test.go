@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/template"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -29,6 +30,9 @@ type paper struct {
 	// statuses are by kind and name.
 	statuses map[string]map[string]any
 	applied  []*unstructured.Unstructured
+	// generations are what was made before, newest first, by the resource's name.
+	generations map[string][]map[string]any
+	asked       []Generation
 }
 
 func (p *paper) Template(_ context.Context, kind, name string) (*Template, error) {
@@ -48,6 +52,27 @@ func (p *paper) Apply(_ context.Context, object *unstructured.Unstructured) (*un
 		live.Object["status"] = status
 	}
 	return live, nil
+}
+
+// Generate makes a next object always, named after generateName.
+func (p *paper) Generate(ctx context.Context, next Generation) ([]*unstructured.Unstructured, error) {
+	p.asked = append(p.asked, next)
+	if next.Object.GetName() == "" {
+		next.Object.SetName(next.Object.GetGenerateName() + "new")
+	}
+	made, err := p.Apply(ctx, next.Object)
+	if err != nil {
+		return nil, err
+	}
+	all := []*unstructured.Unstructured{made}
+	for _, before := range p.generations[next.Siblings[v1alpha1.LabelResourceName]] {
+		all = append(all, &unstructured.Unstructured{Object: before})
+	}
+	return all, nil
+}
+
+func (p *paper) Render(ctx context.Context, spec *v1alpha1.TemplateSpec, data map[string]any) (map[string]any, error) {
+	return template.NewRenderer().Render(ctx, spec, data)
 }
 
 func (p *paper) Resource(kind schema.GroupVersionKind) (Resource, error) {
@@ -98,18 +123,16 @@ func TestGolden(t *testing.T) {
 
 func outcomeOf(t *testing.T, given map[string]string) map[string]string {
 	t.Helper()
-	var workload v1alpha1.Workload
-	var chain v1alpha1.ClusterSupplyChain
-	read(t, given["workload.yaml"], &workload)
-	read(t, given["chain.yaml"], &chain)
+	owner, blueprint := asked(t, given)
 	cluster := &paper{templates: map[string]*Template{}}
 	read(t, given["live.yaml"], &cluster.statuses)
+	read(t, given["generations.yaml"], &cluster.generations)
 	for _, document := range strings.Split(given["templates.yaml"], "\n---\n") {
 		found := templateIn(t, document)
 		cluster.templates[found.Kind+"/"+found.Name] = found
 	}
-	result := Realize(t.Context(), cluster, &workload, &chain, metav1.Unix(1000, 0))
-	conditions := Conditions([]metav1.Condition{result.Submitted, result.Healthy}, workload.Status.Conditions, metav1.Unix(1000, 0))
+	result := Realize(t.Context(), cluster, owner, blueprint, metav1.Unix(1000, 0))
+	conditions := Conditions([]metav1.Condition{result.Submitted, result.Healthy}, nil, metav1.Unix(1000, 0))
 	stamped, events := "", ""
 	for _, object := range cluster.applied {
 		stamped += asYAML(t, object.Object) + "---\n"
@@ -125,6 +148,24 @@ func outcomeOf(t *testing.T, given map[string]string) map[string]string {
 	}
 }
 
+// asked returns the owner and the blueprint of a case: a workload and its chain or, where there is deliverable.yaml, a
+// deliverable and its delivery.
+func asked(t *testing.T, given map[string]string) (Owner, Blueprint) {
+	t.Helper()
+	if text, ok := given["deliverable.yaml"]; ok {
+		var deliverable v1alpha1.Deliverable
+		var delivery v1alpha1.ClusterDelivery
+		read(t, text, &deliverable)
+		read(t, given["delivery.yaml"], &delivery)
+		return OfDeliverable(&deliverable), OfDelivery(&delivery)
+	}
+	var workload v1alpha1.Workload
+	var chain v1alpha1.ClusterSupplyChain
+	read(t, given["workload.yaml"], &workload)
+	read(t, given["chain.yaml"], &chain)
+	return OfWorkload(&workload), OfChain(&chain)
+}
+
 func templateIn(t *testing.T, document string) *Template {
 	t.Helper()
 	var meta metav1.TypeMeta
@@ -134,6 +175,7 @@ func templateIn(t *testing.T, document string) *Template {
 	object, ok := map[string]any{
 		v1alpha1.KindClusterSourceTemplate: &v1alpha1.ClusterSourceTemplate{}, v1alpha1.KindClusterImageTemplate: &v1alpha1.ClusterImageTemplate{},
 		v1alpha1.KindClusterConfigTemplate: &v1alpha1.ClusterConfigTemplate{}, v1alpha1.KindClusterTemplate: &v1alpha1.ClusterTemplate{},
+		v1alpha1.KindClusterDeploymentTemplate: &v1alpha1.ClusterDeploymentTemplate{},
 	}[meta.Kind]
 	if !ok {
 		t.Fatalf("%q is no kind of template", meta.Kind)

@@ -15,8 +15,8 @@ import (
 // health returns the condition Healthy of a resource. object is nil where nothing is stamped; used is nil where no
 // template could be read.
 func health(used *Template, object *unstructured.Unstructured, outputs int) metav1.Condition {
-	if used != nil && used.Spec.HealthRule != nil {
-		return ruledHealth(used.Spec.HealthRule, object)
+	if used != nil && used.healthRule() != nil {
+		return ruledHealth(used.healthRule(), object)
 	}
 	switch {
 	case outputs > 0:
@@ -165,4 +165,9 @@ func resourcesHealthy(resources []v1alpha1.ResourceStatus) metav1.Condition {
 		}
 	}
 	return sum
+}
+
+// ObjectCondition returns what an object says of itself in its status.conditions, or nil.
+func ObjectCondition(object *unstructured.Unstructured, kind string) *metav1.Condition {
+	return Condition(statusConditions(object), kind)
 }

@@ -8,7 +8,7 @@ import (
 // listed. Resources that wait for themselves, directly or through others, come last; stuck holds their places and
 // those of the resources behind them. References to resources that do not exist are passed over: such a resource
 // fails when it is stamped.
-func order(resources []v1alpha1.SupplyChainResource) (ordered []int, stuck map[int]bool) {
+func order(resources []Link) (ordered []int, stuck map[int]bool) {
 	places := map[string]int{}
 	for i, resource := range resources {
 		places[resource.Name] = i
@@ -42,10 +42,13 @@ func order(resources []v1alpha1.SupplyChainResource) (ordered []int, stuck map[i
 	return ordered, stuck
 }
 
-// inputsOf returns the inputs of a resource: sources, images, configs.
-func inputsOf(resource v1alpha1.SupplyChainResource) []v1alpha1.ResourceReference {
+// inputsOf returns the inputs of a resource: sources, images, deployment, configs.
+func inputsOf(resource Link) []v1alpha1.ResourceReference {
 	var inputs []v1alpha1.ResourceReference
 	inputs = append(inputs, resource.Sources...)
 	inputs = append(inputs, resource.Images...)
+	if resource.Deployment != nil {
+		inputs = append(inputs, v1alpha1.ResourceReference{Resource: resource.Deployment.Resource})
+	}
 	return append(inputs, resource.Configs...)
 }

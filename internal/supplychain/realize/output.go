@@ -20,17 +20,20 @@ const maxPreview = 1024
 // nothing to give yet.
 type values map[string]any
 
-// readOutputs reads the template's outputs from object. The path that could not be read is returned with the error.
-func readOutputs(from *Template, object *unstructured.Unstructured) (read values, path string, err error) {
-	read = values{}
+// readOutputs reads the template's outputs from object, of which nil has none. What cannot be read is returned instead.
+func readOutputs(from *Template, object *unstructured.Unstructured) (values, *gap) {
+	read := values{}
 	for _, output := range from.Outputs {
+		if object == nil {
+			return nil, &gap{path: output.Path}
+		}
 		value, err := template.Lookup(output.Path, object.Object)
 		if err != nil {
-			return nil, output.Path, err
+			return nil, &gap{path: output.Path}
 		}
 		read[output.Name] = value
 	}
-	return read, "", nil
+	return read, nil
 }
 
 // outputStatus shows outputs; one that is as before keeps its time of transition.

@@ -34,9 +34,9 @@ func (r *run) publish(s *step) v1alpha1.ResourceStatus {
 }
 
 func (r *run) previous(name string) *v1alpha1.ResourceStatus {
-	for i := range r.workload.Status.Resources {
-		if r.workload.Status.Resources[i].Name == name {
-			return &r.workload.Status.Resources[i]
+	for i := range r.owner.Resources {
+		if r.owner.Resources[i].Name == name {
+			return &r.owner.Resources[i]
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package realize
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,21 +14,23 @@ import (
 	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
-// Result is what came of a workload.
+// Result is what came of an owner.
 type Result struct {
-	// Resources is the new status.resources, in the chain's order.
+	// Resources is the new status.resources, in the blueprint's order.
 	Resources []v1alpha1.ResourceStatus
-	// Submitted and Healthy are the workload's conditions ResourcesSubmitted and ResourcesHealthy.
+	// Submitted and Healthy are the owner's conditions ResourcesSubmitted and ResourcesHealthy.
 	Submitted, Healthy metav1.Condition
-	// Events are what to tell about changes since the workload's previous status.
+	// Events are what to tell about changes since the owner's previous status.
 	Events []Event
 	// Retry is the first error for which trying again may help without any change; else nil.
 	Retry error
-	// Forbidden : the API server refused the workload's identity something.
+	// Forbidden : the API server refused the owner's identity something.
 	Forbidden bool
+	// Lifecycles are those of the templates by which resources were stamped now, by the resource's name.
+	Lifecycles map[string]string
 }
 
-// Event is something worth telling about a workload.
+// Event is something worth telling about an owner.
 type Event struct{ Reason, Message string }
 
 // Reasons of events.
@@ -42,10 +45,10 @@ const (
 
 // run is one realisation.
 type run struct {
-	cluster  Cluster
-	workload *v1alpha1.Workload
-	chain    *v1alpha1.ClusterSupplyChain
-	now      metav1.Time
+	cluster   Cluster
+	owner     Owner
+	blueprint Blueprint
+	now       metav1.Time
 	// produced holds the outputs of the resources so far, by the resource's name.
 	produced map[string]values
 	// stamped says which resource stamped an object, by its identity.
@@ -53,11 +56,17 @@ type run struct {
 	result  Result
 }
 
-// Realize stamps every resource of chain for workload. A resource that fails does not stop the others. workload and
-// chain are not changed; workload's status is what was published before, and must carry its apiVersion and kind.
-func Realize(ctx context.Context, cluster Cluster, workload *v1alpha1.Workload, chain *v1alpha1.ClusterSupplyChain, now metav1.Time) Result {
-	r := &run{cluster: cluster, workload: workload, chain: chain, now: now, produced: map[string]values{}, stamped: map[string]string{}}
-	resources := chain.Spec.Resources
+// newRun begins a realisation.
+func newRun(cluster Cluster, owner Owner, blueprint Blueprint, now metav1.Time) *run {
+	return &run{cluster: cluster, owner: owner, blueprint: blueprint, now: now, produced: map[string]values{}, stamped: map[string]string{},
+		result: Result{Lifecycles: map[string]string{}}}
+}
+
+// Realize stamps every resource of blueprint for owner, neither of which it changes. A resource that fails does not
+// stop the others.
+func Realize(ctx context.Context, cluster Cluster, owner Owner, blueprint Blueprint, now metav1.Time) Result {
+	r := newRun(cluster, owner, blueprint, now)
+	resources := blueprint.Resources
 	r.result.Resources = make([]v1alpha1.ResourceStatus, len(resources))
 	r.result.Submitted = metav1.Condition{Type: v1alpha1.ConditionResourcesSubmitted, Status: metav1.ConditionTrue, Reason: resourceSubmissionComplete}
 	var first *problem
@@ -85,17 +94,19 @@ func Realize(ctx context.Context, cluster Cluster, workload *v1alpha1.Workload, 
 
 // step is the realisation of one resource, as far as it came.
 type step struct {
-	resource    v1alpha1.SupplyChainResource
-	template    *Template
-	object      *unstructured.Unstructured
-	ref         *v1alpha1.StampedRef
-	passThrough string
-	produced    values
-	health      metav1.Condition
-	problem     *problem
+	resource Link
+	template *Template
+	// object is what was stamped, or last stamped; outputs are read from readFrom, which is the newest healthy object
+	// where several follow each other, and nil where there is none.
+	object, readFrom *unstructured.Unstructured
+	ref              *v1alpha1.StampedRef
+	passThrough      string
+	produced         values
+	health           metav1.Condition
+	problem          *problem
 }
 
-func (r *run) resource(ctx context.Context, resource v1alpha1.SupplyChainResource, stuck bool) *step {
+func (r *run) resource(ctx context.Context, resource Link, stuck bool) *step {
 	s := &step{resource: resource}
 	var name string
 	if name, s.passThrough, s.problem = r.choose(resource); s.problem != nil {
@@ -115,7 +126,7 @@ func (r *run) resource(ctx context.Context, resource v1alpha1.SupplyChainResourc
 	if stuck {
 		err = errors.New("the resource waits for itself through its inputs")
 	} else {
-		object, err = r.stamp(resource, found)
+		object, err = r.stamp(ctx, resource, found)
 	}
 	if err != nil {
 		s.problem = r.stampProblem(resource.Name, found, err)
@@ -129,7 +140,7 @@ func (r *run) resource(ctx context.Context, resource v1alpha1.SupplyChainResourc
 }
 
 // choose returns the template's name or, with options, what the one that fits names.
-func (r *run) choose(resource v1alpha1.SupplyChainResource) (name, passThrough string, p *problem) {
+func (r *run) choose(resource Link) (name, passThrough string, p *problem) {
 	options := resource.TemplateRef.Options
 	if resource.TemplateRef.Name != "" || len(options) == 0 {
 		return resource.TemplateRef.Name, "", nil
@@ -138,8 +149,8 @@ func (r *run) choose(resource v1alpha1.SupplyChainResource) (name, passThrough s
 	for i := range options {
 		candidates[i] = selector.OfOption(options[i])
 	}
-	best, bad := selector.Best(candidates, r.workload)
-	in := fmt.Sprintf("for resource [%s] in supply chain [%s]", resource.Name, r.chain.Name)
+	best, bad := selector.Best(candidates, r.owner.Object)
+	in := fmt.Sprintf("for resource [%s] in supply chain [%s]", resource.Name, r.blueprint.Name)
 	if len(bad) > 0 {
 		return "", "", &problem{status: metav1.ConditionFalse, reason: v1alpha1.ReasonResolveTemplateOptionsError,
 			message: fmt.Sprintf("error matching against template option [%s] %s: %v", options[bad[0].Index].Name, in, bad[0].Err)}
@@ -162,21 +173,25 @@ func (r *run) choose(resource v1alpha1.SupplyChainResource) (name, passThrough s
 // pass makes an input the output of a resource for which nothing is stamped.
 func (r *run) pass(s *step) {
 	var declared []v1alpha1.ResourceReference
+	var of func(values) (map[string]any, bool)
 	family := ""
 	switch s.resource.TemplateRef.Kind {
 	case v1alpha1.KindClusterSourceTemplate:
-		declared, family = s.resource.Sources, "sources"
+		declared, of, family = s.resource.Sources, sourceValue, "sources"
 	case v1alpha1.KindClusterImageTemplate:
-		declared, family = s.resource.Images, "images"
+		declared, of, family = s.resource.Images, imageValue, "images"
 	case v1alpha1.KindClusterConfigTemplate:
-		declared, family = s.resource.Configs, "configs"
-	default:
+		declared, of, family = s.resource.Configs, configValue, "configs"
+	case v1alpha1.KindClusterDeploymentTemplate:
+		s.problem = r.passThroughProblem(s.resource.Name, s.passThrough, errNoObject)
+		return
+	default: // it has no output to pass anything to
 		return
 	}
 	for _, input := range declared {
-		if input.Name == s.passThrough && r.produced[input.Resource] != nil {
-			s.produced = r.produced[input.Resource]
-			r.produced[s.resource.Name] = s.produced
+		produced := r.produced[input.Resource]
+		if _, there := of(produced); there && input.Name == s.passThrough {
+			s.produced, r.produced[s.resource.Name] = produced, produced
 			return
 		}
 	}
@@ -184,34 +199,75 @@ func (r *run) pass(s *step) {
 }
 
 func (r *run) apply(ctx context.Context, s *step, object *unstructured.Unstructured) {
-	identity := fmt.Sprintf("%s %s", object.GroupVersionKind().GroupKind(), object.GetName())
-	if other, taken := r.stamped[identity]; taken {
-		s.problem = r.applyProblem(s.resource.Name, object.GetNamespace(), object.GetName(),
-			fmt.Errorf("resource [%s] of the supply chain stamps the same object", other))
-		s.problem.retry = nil
-		return
+	name := cmp.Or(object.GetName(), object.GetGenerateName())
+	if object.GetName() != "" {
+		identity := fmt.Sprintf("%s %s", object.GroupVersionKind().GroupKind(), name)
+		if other, taken := r.stamped[identity]; taken {
+			s.problem = r.applyProblem(s.resource.Name, object.GetNamespace(), name,
+				fmt.Errorf("resource [%s] of the supply chain stamps the same object", other))
+			s.problem.retry = nil
+			return
+		}
+		r.stamped[identity] = s.resource.Name
 	}
-	r.stamped[identity] = s.resource.Name
-	live, err := r.cluster.Apply(ctx, object)
+	live, healthy, err := r.write(ctx, s, object)
 	if err != nil {
-		s.problem = r.applyProblem(s.resource.Name, object.GetNamespace(), object.GetName(), err)
+		s.problem = r.applyProblem(s.resource.Name, object.GetNamespace(), name, err)
 		return
 	}
-	s.object = live
+	r.result.Lifecycles[s.resource.Name] = s.template.lifecycle()
+	s.object, s.readFrom = live, healthy
 	s.ref = &v1alpha1.StampedRef{APIVersion: live.GetAPIVersion(), Kind: live.GetKind(), Namespace: live.GetNamespace(), Name: live.GetName(), Resource: unknownResource}
 	if resource, err := r.cluster.Resource(live.GroupVersionKind()); err == nil {
 		s.ref.Resource = resource.Name
 	}
 }
 
-// read takes outputs and health from the stamped object.
-func (r *run) read(s *step) {
-	produced, path, err := readOutputs(s.template, s.object)
-	s.health = health(s.template, s.object, len(produced))
+// write brings object to the cluster in the way of the template's lifecycle. It returns what is there then, and that of
+// which to read outputs.
+func (r *run) write(ctx context.Context, s *step, object *unstructured.Unstructured) (live, healthy *unstructured.Unstructured, err error) {
+	if s.template.lifecycle() == v1alpha1.LifecycleMutable {
+		live, err = r.cluster.Apply(ctx, object)
+		return live, live, err
+	}
+	all, err := r.cluster.Generate(ctx, Generation{
+		Object: object, Siblings: siblingLabels(r.labels(s.resource, s.template)),
+		Retention: s.template.retention(), Health: s.template.generationHealth,
+	})
 	if err != nil {
-		s.problem = outputProblem(path, *s.ref, s.health.Status)
+		return nil, nil, err
+	}
+	for _, generation := range all { // the newest first
+		if s.template.generationHealth(generation) == metav1.ConditionTrue {
+			return all[0], generation, nil
+		}
+	}
+	return all[0], nil, nil
+}
+
+// read takes outputs and health from what is stamped.
+func (r *run) read(s *step) {
+	produced, missing := r.outputs(s)
+	s.health = health(s.template, s.object, len(produced))
+	if missing != nil {
+		s.problem = missing.explained(*s.ref, s.health.Status)
 		return
 	}
 	s.produced = produced
 	r.produced[s.resource.Name] = produced
+}
+
+// outputs returns what a resource gives to others, or what is missing for that.
+func (r *run) outputs(s *step) (values, *gap) {
+	if s.template.Deployment == nil {
+		return readOutputs(s.template, s.readFrom)
+	}
+	if missing := deployed(s.resource.Name, s.template.Deployment, s.readFrom); missing != nil {
+		return nil, missing
+	}
+	source, ok := r.deployment(s.resource)
+	if !ok {
+		return nil, &gap{path: noPath}
+	}
+	return source, nil
 }

@@ -1,10 +1,10 @@
 package realize
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,70 +15,35 @@ import (
 	"slipway.dev/slipway/internal/supplychain/template"
 )
 
-// stamp renders the template for a resource and makes the object the workload's own: beside it, owned by it, labelled.
-func (r *run) stamp(resource v1alpha1.SupplyChainResource, from *Template) (*unstructured.Unstructured, error) {
-	switch {
-	case from.lifecycle() != v1alpha1.LifecycleMutable:
-		return nil, fmt.Errorf("lifecycle [%s] is not supported yet", from.lifecycle())
-	case from.Spec.Ytt != "" && from.Spec.Template == nil:
-		return nil, errors.New("ytt templates are not supported yet")
-	case from.Spec.Ytt != "":
-		return nil, errors.New("invalid template: must specify one of template or ytt, found both")
-	case from.Spec.Template == nil || len(from.Spec.Template.Raw) == 0:
-		return nil, errors.New("invalid template: must specify one of template or ytt, found neither")
-	}
+// stamp renders the template for a resource and makes the object the owner's own: beside it, owned by it, labelled.
+func (r *run) stamp(ctx context.Context, resource Link, from *Template) (*unstructured.Unstructured, error) {
 	params, err := template.Params(template.ParamSources{
-		Template: from.Spec.Params, Chain: r.chain.Spec.Params, Resource: resource.Params, Owner: r.workload.Spec.Params,
+		Template: from.Spec.Params, Chain: r.blueprint.Params, Resource: resource.Params, Owner: r.owner.Params,
 	})
 	if err != nil {
 		return nil, err
 	}
 	names := r.labels(resource, from)
-	rendered, err := template.Render(from.Spec.Template.Raw, r.context(resource, params, names))
+	rendered, err := r.cluster.Render(ctx, &from.Spec, r.context(resource, params, names))
 	if err != nil {
 		return nil, err
 	}
-	return r.own(&unstructured.Unstructured{Object: rendered}, names)
+	return r.own(&unstructured.Unstructured{Object: rendered}, names, from.lifecycle() != v1alpha1.LifecycleMutable)
 }
 
-func (r *run) own(object *unstructured.Unstructured, names map[string]string) (*unstructured.Unstructured, error) {
-	if object.GetKind() == "" || object.GetAPIVersion() == "" {
-		return nil, errors.New("the template renders no object: it must set apiVersion and kind")
+func (r *run) own(object *unstructured.Unstructured, names map[string]string, generated bool) (*unstructured.Unstructured, error) {
+	of := r.owner.Object
+	owner := metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: r.owner.Kind, Name: of.GetName(), UID: of.GetUID()}
+	if err := Own(object, owner, of.GetNamespace(), names); err != nil {
+		return nil, err
 	}
-	if metadata, found := object.Object["metadata"]; found {
-		if _, ok := metadata.(map[string]any); !ok {
-			return nil, errors.New("the template renders no object: metadata must be an object")
-		}
-	}
-	if namespace := object.GetNamespace(); namespace != "" && namespace != r.workload.Namespace {
-		return nil, errors.New("cannot set namespace in resource template")
-	}
-	if object.GetName() == "" {
+	switch {
+	case object.GetName() != "":
+	case !generated:
 		return nil, errors.New("the template must set metadata.name")
+	case object.GetGenerateName() == "":
+		return nil, errors.New("the template must set metadata.generateName")
 	}
-	object.SetNamespace(r.workload.Namespace)
-	controller := true
-	object.SetOwnerReferences([]metav1.OwnerReference{{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindWorkload,
-		Name: r.workload.Name, UID: r.workload.UID, Controller: &controller, BlockOwnerDeletion: &controller,
-	}})
-	labels := object.GetLabels()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	for key, value := range names {
-		label := LabelValue(value)
-		labels[key] = label
-		if label != value {
-			annotations := object.GetAnnotations()
-			if annotations == nil {
-				annotations = map[string]string{}
-			}
-			annotations[key] = value
-			object.SetAnnotations(annotations)
-		}
-	}
-	object.SetLabels(labels)
 	return object, nil
 }
 
@@ -106,30 +71,21 @@ func LabelValue(value string) string {
 	return legal + "-" + hash
 }
 
-// labels says who stamps an object, in full.
-func (r *run) labels(resource v1alpha1.SupplyChainResource, from *Template) map[string]string {
-	return map[string]string{
-		v1alpha1.LabelWorkloadName:      r.workload.Name,
-		v1alpha1.LabelWorkloadNamespace: r.workload.Namespace,
-		v1alpha1.LabelSupplyChainName:   r.chain.Name,
-		v1alpha1.LabelResourceName:      resource.Name,
-		v1alpha1.LabelTemplateKind:      from.Kind,
-		v1alpha1.LabelTemplateName:      from.Name,
-		v1alpha1.LabelTemplateLifecycle: from.lifecycle(),
-	}
-}
-
 // context is what the paths of a template can lead to.
-func (r *run) context(resource v1alpha1.SupplyChainResource, params map[string]any, names map[string]string) map[string]any {
+func (r *run) context(resource Link, params map[string]any, names map[string]string) map[string]any {
 	labels := make(map[string]string, len(names))
 	for key, value := range names {
 		labels[key] = LabelValue(value)
 	}
 	sources, images, configs := r.inputs(resource.Sources, sourceValue), r.inputs(resource.Images, imageValue), r.inputs(resource.Configs, configValue)
 	context := map[string]any{
-		"workload": r.workload, "deliverable": r.workload, // templates in use know the owner by either name
+		"workload": r.owner.Object, "deliverable": r.owner.Object, // templates in use know the owner by either name
 		"params": params, "labels": labels, "deployment": nil,
 		"sources": sources, "images": images, "configs": configs,
+	}
+	if deployment, ok := r.deployment(resource); ok {
+		deployment["name"] = ""
+		context["deployment"] = deployment
 	}
 	if only, ok := single(resource.Sources, sources); ok {
 		context["source"] = only
@@ -141,6 +97,14 @@ func (r *run) context(resource v1alpha1.SupplyChainResource, params map[string]a
 		context["config"] = only[outputConfig]
 	}
 	return context
+}
+
+// deployment returns the source that a resource deploys, where it is there.
+func (r *run) deployment(resource Link) (map[string]any, bool) {
+	if resource.Deployment == nil {
+		return nil, false
+	}
+	return sourceValue(r.produced[resource.Deployment.Resource])
 }
 
 // single returns the input where exactly one is declared and it is there.

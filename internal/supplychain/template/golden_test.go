@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
@@ -21,6 +22,7 @@ type golden struct {
 	Params   []v1alpha1.TemplateParam  `json:"params"`
 	Context  map[string]any            `json:"context"`
 	Template json.RawMessage           `json:"template"`
+	Ytt      string                    `json:"ytt"`
 }
 
 func TestGolden(t *testing.T) {
@@ -60,7 +62,11 @@ func renderGolden(t *testing.T, input []byte) string {
 	for key, value := range given.Context {
 		context[key] = value
 	}
-	object, err := Render(given.Template, context)
+	spec := &v1alpha1.TemplateSpec{Ytt: given.Ytt}
+	if given.Template != nil {
+		spec.Template = &runtime.RawExtension{Raw: given.Template}
+	}
+	object, err := NewRenderer().Render(t.Context(), spec, context)
 	if err != nil {
 		return "error: " + err.Error()
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -33,12 +34,9 @@ func Lookup(path string, data any) (value any, err error) {
 			value, err = nil, fmt.Errorf("evaluate: failed to find results: %v", r)
 		}
 	}()
-	if path == "" {
-		return nil, errors.New("empty jsonpath not allowed")
-	}
-	parsed := jsonpath.New("").AllowMissingKeys(true)
-	if err := parsed.Parse(braced(path)); err != nil {
-		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	parsed, err := parsePath(path)
+	if err != nil {
+		return nil, err
 	}
 	lists, err := parsed.FindResults(data)
 	if err != nil {
@@ -56,6 +54,44 @@ func Lookup(path string, data any) (value any, err error) {
 	default:
 		return nil, fmt.Errorf("too many results for the query: %s", path)
 	}
+}
+
+const (
+	mostDescents = 3
+	mostUnions   = 12
+)
+
+// bounded refuses the paths whose results can be more than the data by orders of magnitude: each ".." multiplies them
+// by the depth of the data, each "," by two.
+func bounded(path string) error {
+	if !strings.Contains(path, "..") && !strings.Contains(path, ",") {
+		return nil
+	}
+	unquoted := quoted.ReplaceAllString(path, "")
+	if strings.Count(unquoted, "..") > mostDescents {
+		return fmt.Errorf("it has more than %d times '..'", mostDescents)
+	}
+	if strings.Count(unquoted, ",") > mostUnions {
+		return fmt.Errorf("it has more than %d times ','", mostUnions)
+	}
+	return nil
+}
+
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"|'(\\.|[^'\\])*'`)
+
+// parsePath reads a path.
+func parsePath(path string) (*jsonpath.JSONPath, error) {
+	if path == "" {
+		return nil, errors.New("empty jsonpath not allowed")
+	}
+	if err := bounded(path); err != nil {
+		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	}
+	parsed := jsonpath.New("").AllowMissingKeys(true)
+	if err := parsed.Parse(braced(path)); err != nil {
+		return nil, fmt.Errorf("evaluate: failed to parse jsonpath '%s': %w", path, err)
+	}
+	return parsed, nil
 }
 
 func braced(path string) string {

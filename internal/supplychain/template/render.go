@@ -68,8 +68,8 @@ func fill(value any, path string, context map[string]any) (any, error) {
 }
 
 func fillString(text string, context map[string]any) (any, error) {
-	if strings.HasPrefix(text, tagStart) && strings.HasSuffix(text, tagEnd) && strings.Count(text, tagStart) == 1 {
-		value, err := Lookup(strings.TrimSuffix(strings.TrimPrefix(text, tagStart), tagEnd), context)
+	if path, ok := soleTag(text); ok {
+		value, err := Lookup(path, context)
 		if err != nil {
 			return nil, fmt.Errorf("evaluate tag %s: %w", text, err)
 		}
@@ -95,6 +95,14 @@ func fillString(text string, context map[string]any) (any, error) {
 	}
 	filled.WriteString(text)
 	return filled.String(), nil
+}
+
+// soleTag returns the path of a text that is one tag and nothing else.
+func soleTag(text string) (path string, ok bool) {
+	if len(text) < len(tagStart)+len(tagEnd) || !strings.HasPrefix(text, tagStart) || !strings.HasSuffix(text, tagEnd) || strings.Count(text, tagStart) != 1 {
+		return "", false
+	}
+	return text[len(tagStart) : len(text)-len(tagEnd)], true
 }
 
 func embedded(path string, context map[string]any) (string, error) {

@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -14,47 +15,48 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
-	"slipway.dev/slipway/internal/supplychain/selector"
 )
 
-// chains reconciles supply chains: it says whether their templates are there.
-type chains struct{ client client.Client }
+// blueprints reconciles the blueprints of one family: it says whether their templates are there.
+type blueprints struct {
+	client client.Client
+	family *family
+}
 
-// Reconcile publishes whether one supply chain can be used.
-func (c *chains) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	var chain v1alpha1.ClusterSupplyChain
-	if err := c.client.Get(ctx, request.NamespacedName, &chain); err != nil {
+// Reconcile publishes whether one blueprint can be used.
+func (c *blueprints) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	object := c.family.newBlueprint()
+	if err := c.client.Get(ctx, request.NamespacedName, object); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if chain.DeletionTimestamp != nil {
+	if object.GetDeletionTimestamp() != nil {
 		return ctrl.Result{}, nil
 	}
-	conditions, failure := c.judge(ctx, &chain)
-	status := v1alpha1.SupplyChainStatus{
-		ObservedGeneration: chain.Generation,
-		Conditions:         realize.Conditions(conditions, chain.Status.Conditions, metav1.Now().Rfc3339Copy()),
-	}
-	if !equality.Semantic.DeepEqual(status, chain.Status) {
-		chain.Status = status
-		if err := c.client.Status().Update(ctx, &chain); err != nil {
+	judged := blueprintOf(object)
+	found, failure := c.judge(ctx, judged)
+	conditions := realize.Conditions(found, *judged.conditions, metav1.Now().Rfc3339Copy())
+	if !equality.Semantic.DeepEqual(conditions, *judged.conditions) || *judged.observed != object.GetGeneration() {
+		*judged.conditions, *judged.observed = conditions, object.GetGeneration()
+		if err := c.client.Status().Update(ctx, object); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 				return ctrl.Result{RequeueAfter: retryFirst}, nil
 			}
-			return ctrl.Result{}, fmt.Errorf("failed to update status for supply chain: %w", err)
+			return ctrl.Result{}, fmt.Errorf("failed to update status for %s: %w", c.family.blueprintWord, err)
 		}
 	}
 	return ctrl.Result{}, failure
 }
 
-// judge says whether a chain can be used. A selector that nobody can match is told where the chain's author looks, and
-// not only in the status of workloads.
-func (c *chains) judge(ctx context.Context, chain *v1alpha1.ClusterSupplyChain) ([]metav1.Condition, error) {
-	missing, err := c.missing(ctx, chain)
+// judge says whether a blueprint can be used. A selector that nobody can match is told where the blueprint's author
+// looks, and not only in the status of owners.
+func (c *blueprints) judge(ctx context.Context, judged *blueprint) ([]metav1.Condition, error) {
+	missing, err := c.missing(ctx, judged.realized())
 	if err != nil {
 		return nil, err
 	}
-	labels := selector.Selector{MatchLabels: chain.Spec.Selector, MatchExpressions: chain.Spec.SelectorMatchExpressions}
-	_, invalid := labels.Fits(&v1alpha1.Workload{})
+	labels := judged.selector
+	labels.MatchFields = nil // whether they can be evaluated depends on the owner
+	_, invalid := labels.Fits(c.family.newOwner())
 	condition := metav1.Condition{Type: v1alpha1.ConditionTemplatesReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
 	switch {
 	case invalid != nil:
@@ -67,9 +69,9 @@ func (c *chains) judge(ctx context.Context, chain *v1alpha1.ClusterSupplyChain) 
 }
 
 // missing returns the resources whose template is not there, once for each template.
-func (c *chains) missing(ctx context.Context, chain *v1alpha1.ClusterSupplyChain) ([]string, error) {
+func (c *blueprints) missing(ctx context.Context, in realize.Blueprint) ([]string, error) {
 	var missing []string
-	for _, resource := range chain.Spec.Resources {
+	for _, resource := range in.Resources {
 		for _, name := range templateNames(resource.TemplateRef) {
 			object := newTemplate(resource.TemplateRef.Kind)
 			if object == nil {
@@ -81,7 +83,7 @@ func (c *chains) missing(ctx context.Context, chain *v1alpha1.ClusterSupplyChain
 			case apierrors.IsNotFound(err):
 				missing = append(missing, resource.Name)
 			case err != nil:
-				return nil, fmt.Errorf("failed to get cluster template: %w", err)
+				return nil, fmt.Errorf("%s: %w", c.family.templateError, err)
 			}
 		}
 	}
@@ -102,16 +104,11 @@ func templateNames(ref v1alpha1.SupplyChainTemplateReference) []string {
 	return names
 }
 
-// usesTemplate says whether a chain refers to a template.
-func usesTemplate(chain *v1alpha1.ClusterSupplyChain, kind, name string) bool {
-	for _, resource := range chain.Spec.Resources {
-		if resource.TemplateRef.Kind != kind {
-			continue
-		}
-		for _, used := range templateNames(resource.TemplateRef) {
-			if used == name {
-				return true
-			}
+// usesTemplate says whether a blueprint refers to a template.
+func usesTemplate(in realize.Blueprint, kind, name string) bool {
+	for _, resource := range in.Resources {
+		if resource.TemplateRef.Kind == kind && slices.Contains(templateNames(resource.TemplateRef), name) {
+			return true
 		}
 	}
 	return false

@@ -1,0 +1,165 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/supplychain/realize"
+	"slipway.dev/slipway/internal/supplychain/template"
+)
+
+// owners reconciles the owners of one family.
+type owners struct {
+	*accounts
+	family   *family
+	renderer *template.Renderer
+	stamped  *stampedObjects
+	recorder events.EventRecorder
+	metrics  *metrics
+	log      *slog.Logger
+}
+
+// outcome is what a reconcile came to.
+type outcome struct {
+	status    v1alpha1.OwnerStatus
+	blueprint v1alpha1.ObjectReference
+	events    []realize.Event
+	retry     error
+	forbidden bool
+}
+
+// Reconcile realises one owner and publishes how far it is.
+func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	object := w.family.newOwner()
+	if err := w.client.Get(ctx, request.NamespacedName, object); err != nil {
+		if apierrors.IsNotFound(err) {
+			w.waiting.forget(request.NamespacedName)
+			return ctrl.Result{}, nil
+		}
+		return ctrl.Result{}, err
+	}
+	if object.GetDeletionTimestamp() != nil {
+		return ctrl.Result{}, nil // what it owns goes with it
+	}
+	object.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(w.family.owner)) // templates may ask for it
+	of := ownerOf(object)
+	begin := metav1.Now()
+	out := w.realize(ctx, of, begin.Rfc3339Copy())
+	w.metrics.realized(w.family.owner, begin.Time)
+	out.status.ObservedGeneration = object.GetGeneration()
+	if !equality.Semantic.DeepEqual(&out.status, of.status) || out.blueprint != *of.blueprint {
+		*of.status, *of.blueprint = out.status, out.blueprint
+		if err := w.client.Status().Update(ctx, object); err != nil {
+			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+				return ctrl.Result{RequeueAfter: retryFirst}, nil // our view was old; its successor is on the way
+			}
+			return ctrl.Result{}, fmt.Errorf("failed to update status for %s: %w", w.family.ownerWord, err)
+		}
+		for _, event := range out.events {
+			w.tell(of, event)
+		}
+	}
+	switch {
+	case out.retry != nil:
+		return ctrl.Result{}, out.retry
+	case out.forbidden:
+		return ctrl.Result{RequeueAfter: w.waiting.refused(request.NamespacedName)}, nil
+	}
+	w.waiting.allowed(request.NamespacedName)
+	return ctrl.Result{}, nil
+}
+
+func (w *owners) tell(of *owner, event realize.Event) {
+	w.recorder.Eventf(of.object, nil, corev1.EventTypeNormal, event.Reason, "Realize", "%s", event.Message)
+}
+
+// realize finds an owner's blueprint and identity and has the blueprint realised. It changes of the owner only the
+// reference to the blueprint, which templates may ask for, and that only meanwhile.
+func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcome {
+	by, problem := w.choose(ctx, of)
+	if problem != nil {
+		return w.withoutBlueprint(ctx, of, problem, now)
+	}
+	before := *of.blueprint
+	*of.blueprint = v1alpha1.ObjectReference{Kind: w.family.blueprint, Name: by.object.GetName()}
+	defer func() { *of.blueprint = before }()
+	out := outcome{status: *of.status.DeepCopy(), blueprint: *of.blueprint}
+	publish := func(conditions ...metav1.Condition) outcome {
+		out.status.Conditions = realize.Conditions(conditions, of.status.Conditions, now)
+		return out
+	}
+	if condition := w.family.blueprintCondition(by); condition.Status != metav1.ConditionTrue {
+		return publish(condition)
+	}
+	ready := metav1.Condition{Type: w.family.ready, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
+	account := accountOf(of, by)
+	w.waiting.uses(of.key(), account)
+	who, err := w.identity(ctx, account)
+	if err != nil {
+		out.retry, out.forbidden = retryable(err), apierrors.IsForbidden(err)
+		return publish(ready, metav1.Condition{
+			Type: v1alpha1.ConditionResourcesSubmitted, Status: metav1.ConditionFalse, Reason: reasonOf(err), Message: err.Error(),
+		})
+	}
+	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, owner: of.object, kind: w.family.ownerWord}
+	result := realize.Realize(ctx, view, of.realized(), by.realized(), now)
+	for _, event := range view.applied {
+		w.tell(of, event)
+	}
+	orphans := w.sweep(ctx, of, result.Resources, result.Lifecycles, who, now)
+	for _, event := range orphans.events {
+		w.tell(of, event)
+	}
+	out.status.Resources = append(result.Resources, orphans.kept...)
+	out.events = result.Events
+	out.retry, out.forbidden = errors.Join(result.Retry, orphans.retry), result.Forbidden || orphans.forbidden
+	return publish(ready, result.Submitted, result.Healthy)
+}
+
+// withoutBlueprint publishes why an owner has no blueprint. Where that is certain, what an earlier one stamped goes.
+func (w *owners) withoutBlueprint(ctx context.Context, of *owner, problem *unchosen, now metav1.Time) outcome {
+	out := outcome{status: *of.status.DeepCopy(), blueprint: *of.blueprint, retry: problem.retry}
+	var conditions []metav1.Condition
+	if problem.condition.Type != "" {
+		conditions = append(conditions, problem.condition)
+	}
+	out.status.Conditions = realize.Conditions(conditions, of.status.Conditions, now)
+	if !problem.certain {
+		return out
+	}
+	orphans := w.sweep(ctx, of, nil, nil, w.lastIdentity(ctx, of), now)
+	for _, event := range orphans.events {
+		w.tell(of, event)
+	}
+	out.status.Resources = orphans.kept
+	if len(orphans.kept) == 0 {
+		out.blueprint = v1alpha1.ObjectReference{}
+	}
+	out.retry, out.forbidden = errors.Join(out.retry, orphans.retry), orphans.forbidden
+	return out
+}
+
+// lastIdentity is the identity that the owner itself names; nil where it names none or has stamped nothing.
+func (w *owners) lastIdentity(ctx context.Context, of *owner) *identity {
+	if of.account == "" || len(of.status.Resources) == 0 {
+		return nil
+	}
+	account := types.NamespacedName{Namespace: of.object.GetNamespace(), Name: of.account}
+	w.waiting.uses(of.key(), account)
+	who, err := w.identity(ctx, account)
+	if err != nil {
+		return nil // the identity that stamped each object is still to be asked
+	}
+	return who
+}
