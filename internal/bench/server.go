@@ -80,7 +80,7 @@ func (s *server) requests(ctx context.Context) (requestCount, error) {
 	lines := bufio.NewScanner(bytes.NewReader(body))
 	for lines.Scan() {
 		line := lines.Text()
-		if !strings.HasPrefix(line, "apiserver_request_total{") || strings.Contains(line, `resource=""`) || strings.Contains(line, `resource="leases"`) {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || strings.Contains(line, `,resource=""`) || strings.Contains(line, `,resource="leases"`) {
 			continue
 		}
 		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
@@ -90,7 +90,7 @@ func (s *server) requests(ctx context.Context) (requestCount, error) {
 		switch {
 		case strings.Contains(line, `verb="WATCH"`):
 			count.watches += value
-		case strings.Contains(line, `resource="events"`):
+		case strings.Contains(line, `,resource="events"`):
 			count.events += value
 		default:
 			count.others += value
