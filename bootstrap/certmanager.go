@@ -38,6 +38,7 @@ var certManagerDeployments = []string{"cert-manager", "cert-manager-cainjector",
 var (
 	certificates = schema.GroupVersionResource{Group: "cert-manager.io", Version: "v1", Resource: "certificates"}
 	secrets      = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	namespaces   = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
 )
 
 // certManagerImages are the images that the chart asks for.
@@ -133,6 +134,9 @@ func (u *up) installChart(ctx context.Context, helm *action.Configuration, chart
 		}
 		return true, nil
 	}
+	if err := u.awaitNamespaceGone(ctx, task); err != nil {
+		return false, err
+	}
 	task.Update("installing")
 	install := action.NewInstall(helm)
 	install.ReleaseName, install.Namespace, install.CreateNamespace = certManagerName, certManagerNamespace, true
@@ -141,6 +145,22 @@ func (u *up) installChart(ctx context.Context, helm *action.Configuration, chart
 		return false, fmt.Errorf("installing %s: %w", certManagerName, err)
 	}
 	return true, nil
+}
+
+// awaitNamespaceGone waits while cert-manager's namespace is on its way out, after a profile without it: nothing can be
+// put in until it is gone.
+func (u *up) awaitNamespaceGone(ctx context.Context, task ui.Task) error {
+	say := func(saw string) { task.Update("%s", saw) }
+	return kube.Wait(ctx, "the old namespace "+certManagerNamespace+" to go", say, func(ctx context.Context) (bool, string, error) {
+		found, err := u.client.Dynamic.Resource(namespaces).Get(ctx, certManagerNamespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return true, "", nil
+		}
+		if err != nil {
+			return false, "", err
+		}
+		return found.GetDeletionTimestamp() == nil, "waiting until the old namespace is gone", nil
+	})
 }
 
 func (u *up) certManagerComplete(ctx context.Context) (bool, error) {
@@ -173,11 +193,7 @@ func uninstall(helm *action.Configuration) error {
 // removeCertManager takes cert-manager out of an environment whose profile has it no more; 1 when it was there.
 func (u *up) removeCertManager(ctx context.Context, task ui.Task) (int, error) {
 	namespace := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": certManagerNamespace}}}
-	namespaces, err := u.client.Resource(namespace)
-	if err != nil {
-		return 0, err
-	}
-	if _, err := namespaces.Get(ctx, certManagerNamespace, metav1.GetOptions{}); err != nil {
+	if _, err := u.client.Dynamic.Resource(namespaces).Get(ctx, certManagerNamespace, metav1.GetOptions{}); err != nil {
 		return 0, ignoreNotFound(err)
 	}
 	helm, err := u.helm()

@@ -25,6 +25,8 @@ const (
 	stampedEach = 3
 	// scaleLimit ends a run that hangs.
 	scaleLimit = 10 * time.Minute
+	// Events are written in the background; settleTime is more than those of one edit take.
+	settleTime = 20 * time.Second
 	idleTime   = time.Minute
 )
 

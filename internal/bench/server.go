@@ -80,7 +80,7 @@ func (s *server) requests(ctx context.Context) (requestCount, error) {
 	lines := bufio.NewScanner(bytes.NewReader(body))
 	for lines.Scan() {
 		line := lines.Text()
-		if !strings.HasPrefix(line, "apiserver_request_total{") || strings.Contains(line, `resource=""`) || strings.Contains(line, `resource="leases"`) {
+		if !strings.HasPrefix(line, "apiserver_request_total{") || strings.Contains(line, `,resource=""`) || strings.Contains(line, `,resource="leases"`) {
 			continue
 		}
 		value, err := strconv.ParseFloat(line[strings.LastIndexByte(line, ' ')+1:], 64)
@@ -90,7 +90,7 @@ func (s *server) requests(ctx context.Context) (requestCount, error) {
 		switch {
 		case strings.Contains(line, `verb="WATCH"`):
 			count.watches += value
-		case strings.Contains(line, `resource="events"`):
+		case strings.Contains(line, `,resource="events"`):
 			count.events += value
 		default:
 			count.others += value
@@ -168,19 +168,30 @@ func (p *controllerProcess) peak() (float64, error) {
 	return 0, errors.New("/proc tells no peak of memory")
 }
 
-// idle waits a minute and returns how many cores the process used in it.
+// idle waits until the events of the last work are told, and then a minute, and returns how many cores the process used
+// in that.
 func (p *controllerProcess) idle(ctx context.Context) (float64, error) {
+	if err := pause(ctx, settleTime); err != nil {
+		return 0, err
+	}
 	before, err := p.cpu()
 	if err != nil {
 		return 0, err
 	}
-	select {
-	case <-time.After(idleTime):
-	case <-ctx.Done():
-		return 0, ctx.Err()
+	if err := pause(ctx, idleTime); err != nil {
+		return 0, err
 	}
 	after, err := p.cpu()
 	return (after - before).Seconds() / idleTime.Seconds(), err
+}
+
+func pause(ctx context.Context, long time.Duration) error {
+	select {
+	case <-time.After(long):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // cpu is the time that the process has run. Linux counts it in hundredths of a second.

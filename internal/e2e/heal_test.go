@@ -18,6 +18,9 @@ func heals(e *env) {
 		{"a stopped registry container", func(e *env) { docker(e.t, "stop", "-t", "1", e.name+"-registry") }, "registry"},
 		{"a deleted controller", func(e *env) { e.kubectl("delete", "deployment", "-n", "slipway-system", "slipway-controller") }, "controller"},
 		{"a deleted webhook of cert-manager", func(e *env) { e.kubectl("delete", "deployment", "-n", "cert-manager", "cert-manager-webhook") }, "cert-manager"},
+		{"webhooks that nobody asks", func(e *env) {
+			e.kubectl("delete", "validatingwebhookconfiguration", "slipway-validating-webhook-configuration")
+		}, "webhooks"},
 		{"a deleted template", func(e *env) { e.kubectl("delete", "clustertemplate", "app-deployment") }, "profile"},
 		{"lost registry names on the node", func(e *env) { docker(e.t, "exec", e.name+"-control-plane", "rm", "-r", "/etc/containerd/certs.d") }, "node"},
 		{"a stopped node", func(e *env) { docker(e.t, "stop", "-t", "1", e.name+"-control-plane") }, "cluster"},

@@ -32,6 +32,7 @@ func TestJourney(t *testing.T) {
 		{"dev with bad input", func(t *testing.T) { devBadInput(e.in(t)) }},
 		{"an image pushed by hand", func(t *testing.T) { pushedByHand(e.in(t), registry) }},
 		{"a chain of the user's own", func(t *testing.T) { ownChain(e.in(t), registry) }},
+		{"what breaks a rule is refused", func(t *testing.T) { wrongIsRefused(e.in(t)) }},
 		{"the kinds read well", func(t *testing.T) { kindsReadWell(e.in(t)) }},
 		{"up heals what is broken", func(t *testing.T) { heals(e.in(t)) }},
 		{"without push events", func(t *testing.T) { withoutEvents(e.in(t), registry) }},

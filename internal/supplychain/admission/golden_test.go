@@ -100,3 +100,33 @@ func TestZeroValues(t *testing.T) {
 		t.Errorf("Validate(nil) = %v", err)
 	}
 }
+
+// TestOurOwnKeepTheRules checks the supply chains and templates that slipway ships.
+func TestOurOwnKeepTheRules(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "embedded", "templates", "*", "*.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, document := range strings.Split(string(content), "\n---\n") {
+			var meta metav1.TypeMeta
+			if err := yaml.Unmarshal([]byte(document), &meta); err != nil {
+				t.Fatal(err)
+			}
+			if meta.APIVersion != v1alpha1.GroupVersion.String() {
+				continue
+			}
+			object := objectIn(t, document)
+			if err := Validate(object); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+			for _, warning := range Warnings(object) {
+				t.Errorf("%s: warning: %s", file, warning)
+			}
+		}
+	}
+}

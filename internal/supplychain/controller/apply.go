@@ -34,7 +34,7 @@ type cluster struct {
 	renderer  *template.Renderer
 	stamped   *stampedObjects
 	identity  *identity
-	owner     metav1.Object
+	owner     client.Object
 	// kind is the owner's, as users call it.
 	kind string
 	// applied gets an event for each object that was written.
@@ -116,9 +116,9 @@ func (c *cluster) Apply(ctx context.Context, object *unstructured.Unstructured) 
 		// Should the object be replaced by another of its name meanwhile, the API server refuses.
 		wanted.SetUID(live.GetUID())
 	}
-	written, err := c.at(mapping, wanted.GetNamespace()).Apply(ctx, wanted.GetName(), wanted, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	written, err := c.put(ctx, mapping, live, wanted)
 	if err != nil {
-		return nil, fmt.Errorf("patch: %w", err)
+		return nil, err
 	}
 	written.SetManagedFields(nil)
 	c.stamped.wrote(written, hash)
@@ -141,6 +141,7 @@ func (c *cluster) prepare(object *unstructured.Unstructured, mapping *meta.RESTM
 		annotations = map[string]string{}
 	}
 	delete(annotations, annotationHash)
+	delete(annotations, annotationMerged)
 	annotations[annotationAccount] = c.identity.account.String()
 	wanted.SetAnnotations(annotations)
 	hash := digest(wanted.Object)
@@ -177,10 +178,16 @@ func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *u
 	return found, nil
 }
 
-// mayWrite: what another controls is left alone.
+// mayWrite: what another controls is left alone, and so is what nobody controls unless it was stamped for this owner: an
+// owner that was deleted without its objects gets them back when it is made again.
 func (c *cluster) mayWrite(live *unstructured.Unstructured) error {
 	owner := metav1.GetControllerOf(live)
-	if owner == nil || owner.UID == c.owner.GetUID() {
+	switch {
+	case owner == nil && c.stamped.ownerOf(live) == client.ObjectKeyFromObject(c.owner):
+		return nil
+	case owner == nil:
+		return fmt.Errorf("%s [%s] exists and was not stamped for this %s: it is left as it is", live.GetKind(), live.GetName(), c.kind)
+	case owner.UID == c.owner.GetUID():
 		return nil
 	}
 	return fmt.Errorf("%s [%s] exists and is controlled by %s [%s] (uid %s), not by this %s: it is left as it is",

@@ -71,8 +71,9 @@ func retained(object *unstructured.Unstructured, current []v1alpha1.ResourceStat
 			return false
 		}
 		now, known := lifecycles[name]
+		from := fullName(object, v1alpha1.LabelTemplateName) // Cartographer leaves it empty where there were options
 		return resource.TemplateRef.Kind == fullName(object, v1alpha1.LabelTemplateKind) &&
-			resource.TemplateRef.Name == fullName(object, v1alpha1.LabelTemplateName) && (!known || now == lifecycle)
+			(from == "" || resource.TemplateRef.Name == from) && (!known || now == lifecycle)
 	}
 	return false
 }

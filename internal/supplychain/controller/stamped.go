@@ -154,16 +154,21 @@ func (s *stampedObjects) gone(object any) {
 	s.wake(found)
 }
 
-// wake puts the owner of a stamped object in the queue.
-func (s *stampedObjects) wake(object *unstructured.Unstructured) {
+// ownerOf names the owner for which an object says it was stamped; without a name where it says nothing.
+func (s *stampedObjects) ownerOf(object *unstructured.Unstructured) types.NamespacedName {
 	owner := types.NamespacedName{Namespace: object.GetNamespace(), Name: fullName(object, s.owner.name)}
 	if s.owner.namespace != "" {
 		owner.Namespace = fullName(object, s.owner.namespace)
 	}
+	return owner
+}
+
+// wake puts the owner of a stamped object in the queue.
+func (s *stampedObjects) wake(object *unstructured.Unstructured) {
 	s.mu.Lock()
 	queue := s.queue
 	s.mu.Unlock()
-	queue.Add(reconcile.Request{NamespacedName: owner})
+	queue.Add(reconcile.Request{NamespacedName: s.ownerOf(object)})
 }
 
 // fullName reads a name from its label or, where a label had no room for it, from the annotation beside it.

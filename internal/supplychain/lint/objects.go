@@ -43,6 +43,8 @@ func (o *objects) isUsed(t *templateUse) bool {
 type templateUse struct {
 	kind, name string
 	spec       *v1alpha1.TemplateSpec // nil for a ClusterRunTemplate
+	// object is what template holds; nil for ytt.
+	object map[string]any
 	// expressions are the paths in $(...)$.
 	expressions []expression
 	// open are the strings with a $( that has no end.
@@ -99,6 +101,7 @@ func templateOf(object runtime.Object) *templateUse {
 	var content any
 	if err := json.Unmarshal(plain, &content); err == nil { // else the API server's rules say so
 		t.addExpressions(content, "spec.template")
+		t.object, _ = content.(map[string]any)
 	}
 	return t
 }

@@ -1,9 +1,12 @@
 package lint
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/template"
@@ -21,6 +24,7 @@ func (d *document) checkTemplate(t *templateUse, known *objects) {
 			d.fail("%s: $(%s)$: %v", e.at, e.path, err)
 		}
 	}
+	d.checkObject(t)
 	for _, e := range t.open {
 		d.warn("%s: there is a $( without its end )$ in %q: it stays as it is", e.at, e.path)
 	}
@@ -42,6 +46,31 @@ func (d *document) checkTemplate(t *templateUse, known *objects) {
 	}
 	for _, name := range undeclared(t) {
 		d.warn("param [%s] has no default here: the template fails unless the supply chain or the owner sets it", name)
+	}
+}
+
+// checkObject looks at what the object must have to be stamped.
+func (d *document) checkObject(t *templateUse) {
+	if t.object == nil {
+		return // rendered by ytt, or refused before
+	}
+	if version, _, _ := unstructured.NestedString(t.object, "apiVersion"); version == "" {
+		d.fail("spec.template: it sets no apiVersion")
+	}
+	name, _, nameErr := unstructured.NestedString(t.object, "metadata", "name")
+	generateName, _, err := unstructured.NestedString(t.object, "metadata", "generateName")
+	if err := errors.Join(nameErr, err); err != nil {
+		d.fail("spec.template: %v", err) // such as name: y, which is YAML for true
+		return
+	}
+	mutable := t.spec != nil && (t.spec.Lifecycle == "" || t.spec.Lifecycle == v1alpha1.LifecycleMutable)
+	switch {
+	case name == "" && mutable:
+		d.fail("spec.template: it sets no metadata.name")
+	case name == "" && generateName == "":
+		d.fail("spec.template: it sets no metadata.generateName")
+	case name != "" && !mutable:
+		d.warn("spec.template: with metadata.name there can be no second object beside the first: use metadata.generateName")
 	}
 }
 

@@ -48,6 +48,7 @@ func (p *paper) Apply(_ context.Context, object *unstructured.Unstructured) (*un
 	}
 	p.applied = append(p.applied, object.DeepCopy())
 	live := object.DeepCopy()
+	live.SetGeneration(2)
 	if status, ok := p.statuses[object.GetKind()+"/"+object.GetName()]; ok {
 		live.Object["status"] = status
 	}
@@ -83,8 +84,9 @@ func (p *paper) Resource(kind schema.GroupVersionKind) (Resource, error) {
 	return Resource{Name: name, Namespaced: true}, nil
 }
 
-// TestGolden runs each testdata/realize/*.txtar: workload.yaml, chain.yaml, templates.yaml (documents), live.yaml
-// (status by kind/name), and what must come of it: status.yaml, stamped.yaml, events.
+// TestGolden runs each testdata/realize/*.txtar: workload.yaml and chain.yaml or deliverable.yaml and delivery.yaml,
+// templates.yaml (documents), live.yaml (status by kind/name; the generation of all is 2), generations.yaml (what was
+// made before for an immutable resource), and what must come of it: summary, status.yaml, stamped.yaml, events, retry.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/realize/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -141,11 +143,50 @@ func outcomeOf(t *testing.T, given map[string]string) map[string]string {
 		events += event.Reason + ": " + event.Message + "\n"
 	}
 	return map[string]string{
+		"summary":      summary(conditions, result.Resources),
 		"status.yaml":  asYAML(t, map[string]any{"conditions": conditions, "resources": result.Resources}),
 		"stamped.yaml": strings.TrimSuffix(stamped, "---\n"),
 		"events":       events,
+		"asked":        generations(t, cluster.asked),
 		"retry":        fmt.Sprintf("retry: %v, forbidden: %t", result.Retry, result.Forbidden),
 	}
+}
+
+// generations says which labels the objects have that were asked for as another of several, and how many are kept.
+func generations(t *testing.T, asked []Generation) string {
+	t.Helper()
+	text := ""
+	for _, next := range asked {
+		text += asYAML(t, map[string]any{"siblings": next.Siblings, "retention": next.Retention}) + "---\n"
+	}
+	return strings.TrimSuffix(text, "---\n")
+}
+
+// summary says in a few words what the status says.
+func summary(conditions []metav1.Condition, resources []v1alpha1.ResourceStatus) string {
+	var text strings.Builder
+	tell := func(conditions []metav1.Condition) {
+		for _, c := range conditions {
+			fmt.Fprintf(&text, "  %s=%s %s %s\n", c.Type, c.Status, c.Reason, c.Message)
+		}
+	}
+	for _, resource := range resources {
+		text.WriteString(resource.Name)
+		if resource.StampedRef != nil {
+			text.WriteString(" " + resource.StampedRef.Resource + "/" + resource.StampedRef.Name)
+		}
+		text.WriteString("\n")
+		for _, input := range resource.Inputs {
+			text.WriteString("  < " + input.Name + "\n")
+		}
+		for _, output := range resource.Outputs {
+			fmt.Fprintf(&text, "  > %s: %q\n", output.Name, output.Preview)
+		}
+		tell(resource.Conditions)
+	}
+	text.WriteString("all\n")
+	tell(conditions)
+	return text.String()
 }
 
 // asked returns the owner and the blueprint of a case: a workload and its chain or, where there is deliverable.yaml, a

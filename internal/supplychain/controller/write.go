@@ -1,0 +1,105 @@
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/jsonmergepatch"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/csaupgrade"
+)
+
+const (
+	// cartographerManager is under which name Cartographer's controller wrote fields.
+	cartographerManager = "cartographer"
+	// annotationMerged holds what was last merged into an object that server-side apply cannot write, so that what a
+	// template does not have any more goes from the object too.
+	annotationMerged = "slipway.dev/last-merged"
+)
+
+// put writes wanted over live, or anew where live is nil.
+func (c *cluster) put(ctx context.Context, mapping *meta.RESTMapping, live, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	at := c.at(mapping, wanted.GetNamespace())
+	if live != nil && updated(live) {
+		if err := ownUpdates(ctx, at, live.GetName()); err != nil {
+			return nil, err
+		}
+	}
+	written, err := at.Apply(ctx, wanted.GetName(), wanted, metav1.ApplyOptions{FieldManager: fieldManager, Force: true})
+	switch {
+	case err != nil && strings.Contains(err.Error(), "duplicate entries for key"):
+		return merge(ctx, at, live, wanted)
+	case err != nil:
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	return written, nil
+}
+
+// updated says whether an object was last written without server-side apply: by Cartographer, or by merge.
+func updated(live *unstructured.Unstructured) bool {
+	annotations := live.GetAnnotations()
+	_, merged := annotations[annotationMerged]
+	return merged || annotations[annotationHash] == ""
+}
+
+// ownUpdates makes the fields ours that Cartographer or merge wrote by updates. Server-side apply would only share them,
+// and what a template does not have any more would stay in the object.
+func ownUpdates(ctx context.Context, at dynamic.ResourceInterface, name string) error {
+	object, err := at.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("failed to get unstructured [%s] from api server: %w", name, err)
+	}
+	patch, err := csaupgrade.UpgradeManagedFieldsPatch(object, sets.New(cartographerManager, fieldManager), fieldManager)
+	if err != nil {
+		return fmt.Errorf("reading who manages the fields: %w", err)
+	}
+	if len(patch) == 0 {
+		return nil
+	}
+	if _, err := at.Patch(ctx, name, types.JSONPatchType, patch, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
+		return fmt.Errorf("patch: %w", err)
+	}
+	return nil
+}
+
+// merge writes what server-side apply refuses: lists in which two entries have one key, which the API server accepts
+// otherwise. Others' fields stay, as do the entries of lists only if they are in wanted.
+func merge(ctx context.Context, at dynamic.ResourceInterface, live, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	plain, err := json.Marshal(wanted.Object)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	wanted = wanted.DeepCopy()
+	wanted.SetAnnotations(with(wanted.GetAnnotations(), map[string]string{annotationMerged: string(plain)}))
+	if live == nil {
+		written, err := at.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
+		if err != nil {
+			return nil, fmt.Errorf("create: %w", err)
+		}
+		return written, nil
+	}
+	modified, err := json.Marshal(wanted.Object)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	current, err := json.Marshal(live.Object)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch([]byte(live.GetAnnotations()[annotationMerged]), modified, current)
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	written, err := at.Patch(ctx, wanted.GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("patch: %w", err)
+	}
+	return written, nil
+}
