@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"k8s.io/klog/v2"
 )
 
 func TestControllerFlags(t *testing.T) {
@@ -99,7 +99,8 @@ func TestLogsAreJSONLines(t *testing.T) {
 	captureKubernetesLogs(logger)
 
 	logger.Info("not shown")
-	ctrl.Log.Error(errors.New("no"), "shown", "key", "value")
+	// Not ctrl.Log: it keeps the first logger of the process, which may be another test's.
+	klog.ErrorS(errors.New("no"), "shown", "key", "value")
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 		t.Fatalf("%v in %q", err, out.String())
