@@ -99,7 +99,7 @@ func TestLogsAreJSONLines(t *testing.T) {
 	captureKubernetesLogs(logger)
 
 	logger.Info("not shown")
-	// By klog: controller-runtime keeps the first logger that it is given, which may be another test's.
+	// Not ctrl.Log: it keeps the first logger of the process, which may be another test's.
 	klog.ErrorS(errors.New("no"), "shown", "key", "value")
 	var line map[string]any
 	if err := json.Unmarshal(out.Bytes(), &line); err != nil {

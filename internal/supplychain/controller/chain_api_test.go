@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"log/slog"
 	"strings"
 	"testing"
 
@@ -9,9 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/supplychain/realize"
@@ -210,53 +207,6 @@ func (b *bench) ready() {
 	b.setImage("demo", firstDigest)
 	b.condition("demo", "Ready", "True", "Ready")
 	b.image("demo", firstDigest)
-}
-
-// versions are the resource versions of all that the controller may write.
-func (b *bench) versions() map[string]string {
-	b.Helper()
-	versions := map[string]string{"workload": b.workload("demo").ResourceVersion}
-	for kind, apiVersion := range map[string]string{"Image": "slipway.dev/v1alpha1", "Deployment": "apps/v1"} {
-		if object := b.get(apiVersion, kind, "demo"); object != nil {
-			versions[kind] = object.GetResourceVersion()
-		}
-	}
-	return versions
-}
-
-// TestNothingIsWrittenWhileNothingChanges reconciles by hand, so that it is certain that it has happened.
-func TestNothingIsWrittenWhileNothingChanges(t *testing.T) {
-	b := newBench(t)
-	stop := b.run()
-	b.ready()
-	stop()
-	before := b.versions()
-	for range 2 { // as after two restarts
-		mgr := b.manager()
-		parts, err := newShared(mgr, Options{Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w := newOwners(mgr, parts, supplyChains())
-		queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
-		if err := w.stamped.Start(t.Context(), queue); err != nil {
-			t.Fatal(err)
-		}
-		stop := b.start(mgr)
-		request := reconcile.Request{NamespacedName: client.ObjectKey{Namespace: b.namespace, Name: "demo"}}
-		b.eventually("the cache answers", func() bool { return w.client.Get(t.Context(), request.NamespacedName, &v1alpha1.Workload{}) == nil }, func() any { return nil })
-		for range 3 {
-			result, err := w.Reconcile(t.Context(), request)
-			if err != nil || !result.IsZero() {
-				t.Errorf("reconciling: %v, %v", result, err)
-			}
-		}
-		stop()
-		queue.ShutDown()
-	}
-	if diff := cmp.Diff(before, b.versions()); diff != "" {
-		t.Errorf("resource versions (-before +after):\n%s", diff)
-	}
 }
 
 func TestRestartGoesOn(t *testing.T) {

@@ -23,6 +23,9 @@ func TestShow(t *testing.T) {
 		{int64(1400000), "1.4e+06\n", "8f530001e2343b9c962b437664df3bcfa1b13c51a2be2f5bf20872694b4f2ad3"},
 		{"knitting", "knitting\n", "ccea367d03c124f9594e3ba0aa97e533c35a47694f62757e4dce79039ca361d7"},
 		{"not-tested", "not-tested\n", "87d44d7049a641ab2a679409d36a87450c5197849e2b0515b8838c53f4db541b"},
+		{true, "true\n", "a17fcf0a2f50e2d495e4f90ce263410edc183add6c62699a2facbccf60410f74"},
+		{nil, "null\n", "38e0b9de817f645c4bec37c0d4a3e58baecccb040f5718dc069a72c7385a0bed"},
+		{map[string]any{"b": []any{int64(1)}, "a": map[string]any{"c": "x"}}, "a:\n    c: x\nb:\n    - 1\n", "d8d75285e4a7df5df00feccf43d549dbf300d05e648b11e28f0a69ffa87e115c"},
 	} {
 		preview, digest, err := show(c.value)
 		if err != nil || preview != c.preview || digest != "sha256:"+c.digest {
