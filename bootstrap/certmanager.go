@@ -90,7 +90,7 @@ func (u *up) ensureCertManager(ctx context.Context, task ui.Task) (outcome, erro
 		changed = changed || waited
 	}
 	detail := certManagerVersion
-	if changed {
+	if changed || u.restarted {
 		task.Update("issuing a certificate, to see that it works")
 		err = u.proveCertManager(ctx, task)
 		detail += ", issues certificates"

@@ -33,6 +33,7 @@ type up struct {
 	node                        *docker.Container
 	client                      *kube.Client // by cluster
 	fresh                       bool         // the cluster was made in this run
+	restarted                   bool         // the node was started in this run: what the cluster says of its pods may be from before
 	kubeconfig                  []byte
 	contextIsCurrent            bool // by kubeconfig
 

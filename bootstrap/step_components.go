@@ -159,16 +159,8 @@ func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	changed := false
 	say := func(saw string) { task.Update("%s", saw) }
-	err = kube.Wait(ctx, "the profile's supply chains", say, func(ctx context.Context) (bool, string, error) {
-		changedNow, err := u.apply(ctx, objects)
-		changed = changed || changedNow
-		if err != nil && !webhookSilent(err) {
-			return false, "", kube.Stop(err)
-		}
-		return err == nil, "", err
-	})
+	changed, err := u.applyWhenHeard(ctx, "the profile's supply chains", say, objects)
 	return outcome{changed: changed, detail: fmt.Sprintf("%d objects", len(objects))}, err
 }
 

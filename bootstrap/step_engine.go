@@ -211,6 +211,7 @@ func (u *up) ensureCluster(ctx context.Context, task ui.Task) (outcome, error) {
 	case state == cluster.Stopped || node.State == "paused":
 		result = outcome{changed: true, detail: "started again"}
 		task.Update("starting the node")
+		u.restarted = true
 		err = u.cluster.Start(ctx)
 	}
 	if err != nil {

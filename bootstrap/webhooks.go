@@ -50,11 +50,11 @@ func (u *up) ensureWebhooks(ctx context.Context, task ui.Task) (outcome, error) 
 			}
 		}
 	}
-	changed, err := u.apply(ctx, before)
+	say := func(saw string) { task.Update("%s", saw) }
+	changed, err := u.applyWhenHeard(ctx, "the webhooks' certificate to be accepted", say, before)
 	if err != nil {
 		return outcome{}, err
 	}
-	say := func(saw string) { task.Update("%s", saw) }
 	if err := kube.Wait(ctx, "the webhooks' certificate", say, u.webhookCertificateReady); err != nil {
 		return outcome{}, err
 	}
@@ -92,6 +92,20 @@ func (u *up) webhooksRefuse(ctx context.Context) (bool, string, error) {
 	default:
 		return false, "", err
 	}
+}
+
+// applyWhenHeard applies objects, again and again while a webhook that the API server must ask does not answer.
+func (u *up) applyWhenHeard(ctx context.Context, what string, say func(string), objects []*unstructured.Unstructured) (bool, error) {
+	changed := false
+	err := kube.Wait(ctx, what, say, func(ctx context.Context) (bool, string, error) {
+		changedNow, err := u.apply(ctx, objects)
+		changed = changed || changedNow
+		if err != nil && !webhookSilent(err) {
+			return false, "", kube.Stop(err)
+		}
+		return err == nil, "", err
+	})
+	return changed, err
 }
 
 // webhookSilent says whether the API server refused an object because a webhook did not answer.
