@@ -100,7 +100,7 @@ func TestNothingIsWrittenWhileNothingChanges(t *testing.T) {
 	t.Run("what had to be merged", func(t *testing.T) {
 		b := newBench(t)
 		stop := b.run()
-		twice := strings.NewReplacer("env: $(workload.spec.env)$", "env: [{name: A, value: x}, {name: A, value: y}]", "$(images.app.image)$", "app").Replace(deploymentTemplate)
+		twice := strings.NewReplacer("env: $(workload.spec.env)$", "env: [{name: A, value: first}, {name: A, value: second}]", "$(images.app.image)$", "app").Replace(deploymentTemplate)
 		for _, manifest := range []string{account, role, roleBinding, twice, strings.Replace(mapChain, "map-NS", "deployment-NS", 1), demo} {
 			b.apply(manifest)
 		}

@@ -126,6 +126,7 @@ func (e *yttEngine) end(text string, done chan rendered, result rendered) {
 func (e *yttEngine) run(text string, values *orderedmap.Map) (documents []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			//lint:ignore ST1005 this is ytt's own form
 			documents, err = nil, fmt.Errorf("ytt: Error: %v\n", r)
 		}
 	}()

@@ -47,7 +47,8 @@ func compileYtt(text string) (*yttTemplate, error) {
 	}
 	compiled, err := yamltemplate.NewTemplate(yttFile, yamltemplate.TemplateOpts{}).Compile(documents)
 	if err != nil {
-		return nil, fmt.Errorf("Compiling YAML template '%s': %w", yttFile, err) //nolint:staticcheck // ytt's own words
+		//lint:ignore ST1005 these are ytt's own words
+		return nil, fmt.Errorf("Compiling YAML template '%s': %w", yttFile, err)
 	}
 	return &yttTemplate{text: text, compiled: compiled}, nil
 }
