@@ -25,13 +25,13 @@ var (
 
 // checkChain makes sure that the workload selects a supply chain that can be fed with an image. It asks the cluster
 // only when the workload file is another than at the last time.
-func (s *session) checkChain(ctx context.Context, loaded *loadedWorkload) error {
-	if s.checked == loaded.content {
+func (a *app) checkChain(ctx context.Context, loaded *loadedWorkload) error {
+	if a.checked == loaded.content {
 		return nil
 	}
-	found, err := s.objects.Resource(chainResource).List(ctx, metav1.ListOptions{})
+	found, err := a.objects.Resource(chainResource).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return hint.Withf(fmt.Errorf("reading the supply chains: %w", err), "`%s` installs what is missing", s.Up)
+		return hint.Withf(fmt.Errorf("reading the supply chains: %w", err), "`%s` installs what is missing", a.Up)
 	}
 	chains := make([]v1alpha1.ClusterSupplyChain, len(found.Items))
 	for i := range found.Items {
@@ -42,7 +42,7 @@ func (s *session) checkChain(ctx context.Context, loaded *loadedWorkload) error 
 	if err := chainFor(loaded.workload, chains); err != nil {
 		return fmt.Errorf("%s: %w", loaded.file, err)
 	}
-	s.checked = loaded.content
+	a.checked = loaded.content
 	return nil
 }
 

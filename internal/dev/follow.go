@@ -37,7 +37,7 @@ func (e *ChainError) Error() string {
 
 // chase follows the cluster until the target is reached. show is told of every state. It ends with a *ChainError, or
 // when ctx does, saying what it last saw.
-func (s *session) chase(ctx context.Context, o *observer, t target, show func(state)) (state, error) {
+func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)) (state, error) {
 	if err := o.sync(ctx); err != nil {
 		return state{}, err
 	}
@@ -50,7 +50,7 @@ func (s *session) chase(ctx context.Context, o *observer, t target, show func(st
 		st := assess(t, now)
 		show(st)
 		if st.done {
-			current, err := s.upToDate(ctx, st)
+			current, err := a.upToDate(ctx, st)
 			if err != nil {
 				return st, err
 			}
@@ -61,7 +61,7 @@ func (s *session) chase(ctx context.Context, o *observer, t target, show func(st
 		}
 		left := patience.left(st.problem, time.Now())
 		if left == 0 {
-			return st, s.chainError(ctx, st.problem)
+			return st, a.chainError(ctx, st.problem)
 		}
 		var again <-chan time.Time
 		if left > 0 {
@@ -77,11 +77,11 @@ func (s *session) chase(ctx context.Context, o *observer, t target, show func(st
 }
 
 // upToDate guards against a watch that is behind: it asks for the Deployment that was found complete.
-func (s *session) upToDate(ctx context.Context, st state) (bool, error) {
+func (a *app) upToDate(ctx context.Context, st state) (bool, error) {
 	if st.rolled == nil {
 		return true, nil
 	}
-	now, err := s.typed.AppsV1().Deployments(st.rolled.Namespace).Get(ctx, st.rolled.Name, metav1.GetOptions{})
+	now, err := a.typed.AppsV1().Deployments(st.rolled.Namespace).Get(ctx, st.rolled.Name, metav1.GetOptions{})
 	if err != nil {
 		return false, fmt.Errorf("reading deployment %s: %w", st.rolled.Name, err)
 	}
@@ -109,10 +109,10 @@ func (p *patience) left(found *problem, now time.Time) time.Duration {
 // logLines is how much of a crashed program's log is shown.
 const logLines = 20
 
-func (s *session) chainError(ctx context.Context, p *problem) error {
+func (a *app) chainError(ctx context.Context, p *problem) error {
 	failed := &ChainError{Stage: p.stage, Message: p.message}
 	if p.crashed.pod != nil {
-		lines, err := lastLines(ctx, s.typed, p.crashed)
+		lines, err := lastLines(ctx, a.typed, p.crashed)
 		if err != nil {
 			lines = "(reading them: " + err.Error() + ")"
 		}

@@ -6,16 +6,27 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
+
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/dev/watch"
 	"slipway.dev/slipway/internal/hint"
 )
 
-// loop runs, and runs again on every batch of changes, until ctx ends.
+// loop follows the saves of each app until ctx ends, or until one cannot be followed any more.
 func (s *session) loop(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, a := range s.apps {
+		group.Go(func() error { return a.loop(ctx) })
+	}
+	return group.Wait()
+}
+
+// loop runs, and runs again on every batch of changes, until ctx ends.
+func (a *app) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches, err := watch.Watch(ctx, s.Dir, watch.Options{Ignore: s.ownFiles(), Warn: func(text string) { s.Progress.Warn("%s", text) }})
+	batches, err := watch.Watch(ctx, a.Dir, watch.Options{Ignore: a.ownFiles(), Warn: func(text string) { a.progress.Warn("%s", text) }})
 	if err != nil {
 		return err
 	}
@@ -24,51 +35,51 @@ func (s *session) loop(ctx context.Context) error {
 		for range batches { // until the watching has ended, too
 		}
 	}()
-	if s.fileElsewhere() {
-		s.Progress.Say("Changes of %s count from the next save in %s on", s.file, s.Dir)
+	if a.fileElsewhere() {
+		a.progress.Say("Changes of %s count from the next save in %s on", a.file, a.Dir)
 	}
-	return follow(ctx, batches, s.runOnce)
+	return follow(ctx, batches, a.runOnce)
 }
 
 // runOnce is one run of the loop: whatever goes wrong is shown here.
-func (s *session) runOnce(ctx context.Context, number int, files []string) {
+func (a *app) runOnce(ctx context.Context, number int, files []string) {
 	if len(files) > 0 {
-		s.Progress.Say("Run %d: %s", number, some(files))
+		a.progress.Say("Run %d: %s", number, some(files))
 	}
-	report, err := s.run(ctx, number, files)
+	report, err := a.run(ctx, number, files)
 	if ctx.Err() != nil {
 		return
 	}
-	if err := s.keep(report); err != nil {
-		s.Progress.Warn("%v", err)
+	if err := a.keep(a, report); err != nil {
+		a.progress.Warn("%v", err)
 	}
 	if err != nil {
-		s.showError(err)
+		a.showError(err)
 	} else {
-		s.forward.point(report.pod)
-		s.showReady(report)
+		a.forward.point(report.pod)
+		a.showReady(report)
 	}
-	s.Progress.Say("Watching %s; Ctrl-C ends", s.Dir)
+	a.progress.Say("Watching %s; Ctrl-C ends", a.Dir)
 }
 
-func (s *session) showError(err error) {
+func (a *app) showError(err error) {
 	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) {
-		s.Progress.Say("%s", wrong)
+		a.progress.Say("%s", wrong)
 	} else {
-		s.Progress.Say("%v", err)
+		a.progress.Say("%v", err)
 	}
 	for _, advice := range hint.Of(err) {
-		s.Progress.Say("Hint: %s", advice)
+		a.progress.Say("Hint: %s", advice)
 	}
 }
 
-func (s *session) showReady(r Report) {
-	s.Progress.Say("Ready in %.1fs", r.Seconds)
+func (a *app) showReady(r Report) {
+	a.progress.Say("Ready in %.1fs", r.Seconds)
 	if r.URL != "" {
-		s.Progress.Say("  %s", r.URL)
+		a.progress.Say("  %s", r.URL)
 	}
-	if text := s.forward.describe(); text != "" {
-		s.Progress.Say("  %s", text)
+	if text := a.forward.describe(); text != "" {
+		a.progress.Say("  %s", text)
 	}
 }
 

@@ -58,13 +58,27 @@ func xmlName(file string) string {
 	return file
 }
 
-// write puts both forms in place, making the folder if it is missing.
-func (r Report) write(file string) error {
-	plain, err := json.MarshalIndent(r, "", "  ")
+// Reports tell how the last runs of several apps went, in the order in which the apps were named. It is what --report
+// writes, as JSON, where `dev` has more than one app; where it has one, that is the app's Report.
+type Reports struct {
+	Status Status   `json:"status"` // failed when one of them failed
+	Apps   []Report `json:"apps"`
+}
+
+// writeReports puts both forms in place, making the folder if it is missing. There must be a report.
+func writeReports(file string, reports []Report) error {
+	var (
+		forJSON any = reports[0]
+		forXML  any = reports[0].junit()
+	)
+	if len(reports) > 1 {
+		forJSON, forXML = together(reports)
+	}
+	plain, err := json.MarshalIndent(forJSON, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
-	junit, err := xml.MarshalIndent(r.junit(), "", "  ")
+	junit, err := xml.MarshalIndent(forXML, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing the report: %w", err)
 	}
@@ -80,8 +94,34 @@ func (r Report) write(file string) error {
 	return nil
 }
 
+// together makes one report of several.
+func together(reports []Report) (Reports, junitSuites) {
+	all, suites := Reports{Status: Passed, Apps: reports}, junitSuites{Name: "slipway dev"}
+	for _, r := range reports {
+		if r.Status == Failed || (r.Status == Superseded && all.Status == Passed) {
+			all.Status = r.Status
+		}
+		suite := r.junit()
+		suites.Suites = append(suites.Suites, suite)
+		suites.Tests += suite.Tests
+		suites.Failures += suite.Failures
+		suites.Skipped += suite.Skipped
+		suites.Time = max(suites.Time, suite.Time)
+	}
+	return all, suites
+}
+
 // The JUnit format, as far as CI systems read it.
 type (
+	junitSuites struct {
+		XMLName  xml.Name     `xml:"testsuites"`
+		Name     string       `xml:"name,attr"`
+		Tests    int          `xml:"tests,attr"`
+		Failures int          `xml:"failures,attr"`
+		Skipped  int          `xml:"skipped,attr"`
+		Time     float64      `xml:"time,attr"` // of the longest: they run side by side
+		Suites   []junitSuite `xml:"testsuite"`
+	}
 	junitSuite struct {
 		XMLName  xml.Name    `xml:"testsuite"`
 		Name     string      `xml:"name,attr"`

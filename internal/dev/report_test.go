@@ -28,7 +28,7 @@ func TestReportFiles(t *testing.T) {
 	}
 	for _, names := range [][3]string{{"r.xml", "r.xml", "r.json"}, {"deep/r.json", "deep/r.xml", "deep/r.json"}, {"r", "r", "r.json"}} {
 		dir := t.TempDir()
-		if err := r.write(filepath.Join(dir, names[0])); err != nil {
+		if err := writeReports(filepath.Join(dir, names[0]), []Report{r}); err != nil {
 			t.Fatal(err)
 		}
 		content, err := os.ReadFile(filepath.Join(dir, names[1]))
@@ -86,5 +86,37 @@ func TestInOneLine(t *testing.T) {
 	}
 	if plain := errors.New("x"); inOneLine(plain) != plain { //nolint:errorlint // the very same
 		t.Error("another error was changed")
+	}
+}
+
+func TestReportOfSeveralApps(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "r.xml")
+	reports := []Report{
+		{Run: 1, Workload: "front", Seconds: 1, Status: Passed, Stages: []StageReport{{Name: "build", Status: Passed}}},
+		{Run: 1, Workload: "back", Seconds: 3, Status: Failed, Stages: []StageReport{{Name: "build", Status: Failed, Detail: "no"}}},
+	}
+	if err := writeReports(file, reports); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var suites junitSuites
+	if err := xml.Unmarshal(content, &suites); err != nil {
+		t.Fatalf("%v\n%s", err, content)
+	}
+	if len(suites.Suites) != 2 || suites.Tests != 2 || suites.Failures != 1 || suites.Time != 3 || suites.Suites[1].Name != "slipway dev back" {
+		t.Errorf("JUnit: %s", content)
+	}
+	if content, err = os.ReadFile(jsonName(file)); err != nil {
+		t.Fatal(err)
+	}
+	var all Reports
+	if err := json.Unmarshal(content, &all); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(Reports{Status: Failed, Apps: reports}, all, cmpopts.IgnoreUnexported(Report{})); diff != "" {
+		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
 }

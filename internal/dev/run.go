@@ -22,48 +22,59 @@ import (
 const fieldManager = "slipway-dev"
 
 // run does all the steps once. The report tells of those that were reached, also when it fails.
-func (s *session) run(ctx context.Context, number int, files []string) (Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("%w (%s)", ErrTimeout, s.Timeout))
+func (a *app) run(ctx context.Context, number int, files []string) (Report, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("%w (%s)", ErrTimeout, a.Timeout))
 	defer cancel()
-	r := newRecord(s.Progress, number, files)
-	err := s.steps(ctx, r)
+	r := newRecord(a.progress, number, files)
+	err := a.steps(ctx, r)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 		err = fmt.Errorf("%w: %w", err, context.Cause(ctx))
 	}
 	return r.finish(err), err
 }
 
-func (s *session) steps(ctx context.Context, r *record) error {
-	loaded, err := readWorkload(s.file, s.Namespace, s.DefaultNamespace)
+func (a *app) steps(ctx context.Context, r *record) error {
+	loaded, err := readWorkload(a.file, a.Namespace, a.DefaultNamespace)
 	if err != nil {
 		return err
 	}
 	r.report.Namespace, r.report.Workload = loaded.object.GetNamespace(), loaded.object.GetName()
-	if err := s.checkChain(ctx, loaded); err != nil {
+	if err := a.checkChain(ctx, loaded); err != nil {
 		return err
 	}
-	observer := s.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
+	observer := a.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
 
-	image, err := s.build(ctx, r)
+	image, err := a.build(ctx, r)
 	if err != nil {
 		return err
 	}
-	reference, err := s.push(ctx, r, image)
+	reference, err := a.push(ctx, r, image)
 	if err != nil {
 		return err
 	}
 	r.report.Image, r.report.Digest = reference.String(), reference.DigestStr()
-	goal, err := s.apply(ctx, r, loaded, reference)
+	goal, err := a.apply(ctx, r, loaded, reference)
 	if err != nil {
 		return err
 	}
-	return s.arrive(ctx, r, observer, goal)
+	return a.arrive(ctx, r, observer, goal)
 }
 
-func (s *session) build(ctx context.Context, r *record) (v1.Image, error) {
-	step := r.start(ctx, "build", "Build "+s.Dir)
-	image, err := s.Builder.Build(ctx, build.Request{
-		Dir: s.Dir, Name: r.report.Workload, Platform: s.around.platform, Main: s.Main,
+func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
+	step := r.start(ctx, "build", "Build "+a.Dir)
+	select {
+	case a.builds <- struct{}{}:
+	default:
+		step.update("waiting for the other builds")
+		select {
+		case a.builds <- struct{}{}:
+		case <-ctx.Done():
+			return nil, step.fail(context.Cause(ctx))
+		}
+	}
+	defer func() { <-a.builds }()
+	image, err := a.Builder.Build(ctx, build.Request{
+		Dir: a.Dir, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main,
 		Update: func(what string) { step.update(what) },
 	})
 	if err != nil {
@@ -85,14 +96,14 @@ func repository(registry, namespace, workload string) string {
 	return registry + "/apps/" + namespace + "/" + workload
 }
 
-func (s *session) push(ctx context.Context, r *record, image v1.Image) (name.Digest, error) {
-	place := repository(s.around.registry, r.report.Namespace, r.report.Workload)
+func (a *app) push(ctx context.Context, r *record, image v1.Image) (name.Digest, error) {
+	place := repository(a.around.registry, r.report.Namespace, r.report.Workload)
 	step := r.start(ctx, "push", "Push to "+place)
 	tag, err := name.NewTag(place + ":latest")
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}
-	pushed, err := s.pusher.Push(ctx, image, tag)
+	pushed, err := a.pusher.Push(ctx, image, tag)
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}
@@ -105,7 +116,7 @@ func (s *session) push(ctx context.Context, r *record, image v1.Image) (name.Dig
 }
 
 // apply points the workload at the image, and makes it what its file says.
-func (s *session) apply(ctx context.Context, r *record, loaded *loadedWorkload, image name.Digest) (target, error) {
+func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, image name.Digest) (target, error) {
 	t := target{namespace: r.report.Namespace, name: r.report.Workload, image: image.String()}
 	step := r.start(ctx, "apply", "Workload "+t.namespace+"/"+t.name)
 	object := loaded.object.DeepCopy()
@@ -120,7 +131,7 @@ func (s *session) apply(ctx context.Context, r *record, loaded *loadedWorkload, 
 		return t, step.fail(err)
 	}
 	force := true
-	applied, err := s.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
+	applied, err := a.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
 		metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
 	if err != nil {
 		err = fmt.Errorf("applying workload %s/%s: %w", t.namespace, t.name, err)
@@ -135,11 +146,11 @@ func (s *session) apply(ctx context.Context, r *record, loaded *loadedWorkload, 
 }
 
 // arrive follows the chain, with a step for each of its stages and one for the pod.
-func (s *session) arrive(ctx context.Context, r *record, o *observer, t target) error {
+func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) error {
 	began := time.Now()
 	stages := map[string]*step{}
 	var pod *step
-	st, err := s.chase(ctx, o, t, func(st state) {
+	st, err := a.chase(ctx, o, t, func(st state) {
 		for _, stage := range st.stages {
 			one := stages[stage.name]
 			if one == nil && !stage.stamped && !stage.done {
@@ -169,7 +180,7 @@ func (s *session) arrive(ctx context.Context, r *record, o *observer, t target) 
 	if pod != nil && st.pod != nil {
 		pod.done(st.pod.Name)
 	}
-	s.showURL(ctx, r, t)
+	a.showURL(ctx, r, t)
 	r.report.pod = newDestination(st.pod, st.rolled)
 	return nil
 }

@@ -2,64 +2,105 @@ package dev
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"path/filepath"
-	"strings"
-
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
+	"sync"
 
 	"slipway.dev/slipway/registry"
 )
 
-// session is what lives as long as a `dev` does.
+// session is what lives as long as a `dev` does, and what its apps share.
 type session struct {
 	Options
-	file    string // the workload's
-	objects dynamic.Interface
-	typed   kubernetes.Interface
-	around  *surroundings
-	pusher  *registry.Pusher
-	forward *forward
+	*cluster
+	pusher *registry.Pusher
+	builds chan struct{} // has an element for every build that is under way
+	apps   []*app
 
-	observer *observer // of the workload that was last applied; nil before
-	checked  string    // the content of the workload file for which a chain was found
+	mutex   sync.Mutex      // guards what follows, and the report files
+	reports map[*app]Report // of each app's last run
 }
 
 // newSession looks at everything that can be wrong before anything is built.
 func newSession(ctx context.Context, o Options) (*session, error) {
-	s := &session{Options: o, file: o.WorkloadFile, pusher: registry.NewPusher(nil)}
-	if s.file == "" {
-		s.file = filepath.Join(o.Dir, "workload.yaml")
+	s := &session{Options: o, pusher: registry.NewPusher(nil), builds: make(chan struct{}, o.Jobs), reports: map[*app]Report{}}
+	var loaded []*loadedWorkload
+	for _, one := range o.Apps {
+		a, workload, err := newApp(s, one)
+		if err != nil {
+			return nil, err
+		}
+		s.apps, loaded = append(s.apps, a), append(loaded, workload)
 	}
-	loaded, err := readWorkload(s.file, s.Namespace, s.DefaultNamespace)
-	if err != nil {
+	if err := s.distinct(loaded); err != nil {
 		return nil, err
 	}
-	// Watches last as long as the session: a client's time limit would end them.
-	config := rest.CopyConfig(o.Kube)
-	config.Timeout = 0
-	if s.typed, err = kubernetes.NewForConfig(config); err != nil {
+	var err error
+	if s.cluster, err = connect(ctx, o.Kube, o.Up); err != nil {
 		return nil, err
 	}
-	if s.objects, err = dynamic.NewForConfig(config); err != nil {
-		return nil, err
+	for i, a := range s.apps {
+		if err := a.checkChain(ctx, loaded[i]); err != nil {
+			return nil, err
+		}
 	}
-	if s.around, err = lookAround(ctx, s.typed, o.Up); err != nil {
-		return nil, err
+	for _, a := range s.apps {
+		a.open()
 	}
-	if err := s.checkChain(ctx, loaded); err != nil {
-		return nil, err
-	}
-	s.forward = newForward(config, s.typed, s.Progress)
 	return s, nil
 }
 
-func (s *session) close() {
-	s.forward.close()
-	if s.observer != nil {
-		s.observer.close()
+// distinct makes sure that no two apps are the same: their runs would undo each other.
+func (s *session) distinct(loaded []*loadedWorkload) error {
+	if len(loaded) == 0 {
+		return errors.New("there is no app to run")
 	}
+	known := map[string]string{}
+	for i, workload := range loaded {
+		for _, key := range []string{"the folder " + absolute(s.apps[i].Dir), "the workload " + workload.object.GetNamespace() + "/" + workload.object.GetName()} {
+			if other, twice := known[key]; twice {
+				return fmt.Errorf("%s and %s are the same app: both are %s", other, s.apps[i].Dir, key)
+			}
+			known[key] = s.apps[i].Dir
+		}
+	}
+	return nil
+}
+
+// absolute is a path without symbolic links, as far as that can be found out.
+func absolute(path string) string {
+	if whole, err := filepath.Abs(path); err == nil {
+		path = whole
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
+}
+
+func (s *session) close() {
+	for _, a := range s.apps {
+		a.close()
+	}
+}
+
+// keep writes the reports, with this one for its app, and passes it on.
+func (s *session) keep(a *app, r Report) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.Observe(r)
+	s.reports[a] = r
+	if s.ReportFile == "" {
+		return nil
+	}
+	var all []Report
+	for _, a := range s.apps {
+		if r, there := s.reports[a]; there {
+			all = append(all, r)
+		}
+	}
+	return writeReports(s.ReportFile, all)
 }
 
 // ownFiles are written by a run, and so must not start another.
@@ -68,30 +109,4 @@ func (s *session) ownFiles() []string {
 		return nil
 	}
 	return []string{xmlName(s.ReportFile), jsonName(s.ReportFile)}
-}
-
-// fileElsewhere says whether the workload file is not among the watched ones.
-func (s *session) fileElsewhere() bool {
-	dir, err := filepath.Abs(s.Dir)
-	if err != nil {
-		return false
-	}
-	file, err := filepath.Abs(s.file)
-	if err != nil {
-		return false
-	}
-	inside, err := filepath.Rel(dir, file)
-	return err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator))
-}
-
-// observe returns the observer of a workload, a new one when it is another workload than before.
-func (s *session) observe(namespace, name string) *observer {
-	if s.observer != nil && s.observer.namespace == namespace && s.observer.name == name {
-		return s.observer
-	}
-	if s.observer != nil {
-		s.observer.close()
-	}
-	s.observer = newObserver(s.typed, s.objects, namespace, name)
-	return s.observer
 }

@@ -24,16 +24,16 @@ const (
 )
 
 // showURL finds where the app answers, and waits until it does: whoever reads the URL uses it at once.
-func (s *session) showURL(ctx context.Context, r *record, t target) {
-	host := s.ingressHost(ctx, t)
+func (a *app) showURL(ctx context.Context, r *record, t target) {
+	host := a.ingressHost(ctx, t)
 	if host == "" {
 		return
 	}
-	r.report.URL = fmt.Sprintf("http://%s:%s/", host, s.around.ingressPort)
+	r.report.URL = fmt.Sprintf("http://%s:%s/", host, a.around.ingressPort)
 	step := r.start(ctx, "url", r.report.URL)
-	if err := awaitAnswer(ctx, net.JoinHostPort("127.0.0.1", s.around.ingressPort), r.report.URL); err != nil {
+	if err := awaitAnswer(ctx, net.JoinHostPort("127.0.0.1", a.around.ingressPort), r.report.URL); err != nil {
 		if ctx.Err() == nil {
-			s.Progress.Warn("%s does not answer yet: %v", r.report.URL, err)
+			a.progress.Warn("%s does not answer yet: %v", r.report.URL, err)
 		}
 		step.skip("it does not answer yet")
 		return
@@ -42,11 +42,11 @@ func (s *session) showURL(ctx context.Context, r *record, t target) {
 }
 
 // ingressHost is the host name of the workload's ingress; "" where there is none, or no port that leads to it.
-func (s *session) ingressHost(ctx context.Context, t target) string {
-	if s.around.ingressPort == "" {
+func (a *app) ingressHost(ctx context.Context, t target) string {
+	if a.around.ingressPort == "" {
 		return ""
 	}
-	found, err := s.typed.NetworkingV1().Ingresses(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelWorkloadName + "=" + t.name})
+	found, err := a.typed.NetworkingV1().Ingresses(t.namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelWorkloadName + "=" + t.name})
 	if err != nil {
 		return "" // the app runs, whether or not we can say where
 	}

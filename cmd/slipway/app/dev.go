@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
@@ -19,10 +20,11 @@ import (
 // DevOptions are the flags of `dev`.
 type DevOptions struct {
 	Name       environment.Name
-	Dir        string
+	Dirs       []string
 	Namespace  string // "" is the context's
-	File       string // "" is workload.yaml in Dir
+	File       string // "" is workload.yaml in each of Dirs
 	Main       string // "" is the only main package
+	Jobs       int    // builds at once
 	Once       bool
 	Timeout    time.Duration
 	Report     string // "" writes none
@@ -42,21 +44,31 @@ func NewCmdDev(d *Deps, run func(context.Context, *DevOptions) error) *cobra.Com
 	o := &DevOptions{deps: d}
 	timeout := limitFlag(dev.DefaultTimeout)
 	cmd := &cobra.Command{
-		Use:   "dev [DIR]",
+		Use:   "dev [DIR...]",
 		Short: "Run the app in a folder through its supply chain, on every save",
 		Long: `Build the app in DIR (default: this folder), push its image, apply its workload, and follow
 the supply chain until the app is ready; then watch the folder and do it again on every
-save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stays.`,
+save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stays.
+
+Several folders are several apps, side by side: what goes wrong with one leaves the
+others alone.`,
 		Example: `  slipway dev
   slipway dev examples/hello
+  slipway dev front back
 
-  # in CI: once, with a report; the exit code is 1 when the app does not become ready
+  # in CI: once, with a report; the exit code is 1 when an app does not become ready
   slipway dev --once --report out/report.xml examples/hello`,
-		Args: atMostOne("folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Dir = "."
-			if len(args) > 0 {
-				o.Dir = args[0]
+			if o.Dirs = args; len(args) == 0 {
+				o.Dirs = []string{"."}
+			}
+			for _, flag := range []string{"file", "main"} {
+				if len(args) > 1 && cmd.Flags().Changed(flag) {
+					return usage(cmd, fmt.Errorf("--%s is for one app, and there are %d folders", flag, len(args)))
+				}
+			}
+			if o.Jobs < 1 {
+				return usage(cmd, fmt.Errorf("--jobs must be 1 or more"))
 			}
 			o.Timeout = time.Duration(timeout)
 			return run(cmd.Context(), o)
@@ -67,8 +79,9 @@ save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stay
 	f.StringVarP(&o.Namespace, "namespace", "n", "", "the workload's `namespace` (default: the one it names, else the context's)")
 	f.StringVarP(&o.File, "file", "f", "", "the workload's `file` (default: workload.yaml in DIR)")
 	f.StringVar(&o.Main, "main", "", "the `package` to build, such as ./cmd/server, where DIR has several that are programs")
-	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when the app is ready, 1 when not")
-	f.StringVar(&o.Report, "report", "", "the `file` for a JUnit XML report of the last run; a JSON one is written beside it")
+	f.IntVar(&o.Jobs, "jobs", dev.DefaultJobs, "how many apps are built at once")
+	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when every app is ready, 1 when not")
+	f.StringVar(&o.Report, "report", "", "the `file` for a JUnit XML report of each app's last run; a JSON one is written beside it")
 	f.Var(&timeout, "timeout", "how long one round may take")
 	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` with the environment's context (default: as kubectl chooses)")
 	addProgress(cmd, &o.Mode)
@@ -82,17 +95,17 @@ func runDev(ctx context.Context, o *DevOptions) error {
 	if err != nil {
 		return err
 	}
-	builder, err := goBuilder()
+	apps, closeBuilders, err := o.apps()
 	if err != nil {
 		return err
 	}
-	defer builder.Close()
+	defer closeBuilders()
 	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "dev", name: o.Name, mode: o.Mode, verbose: o.Verbose})
 	err = o.deps.Dev(ctx, dev.Options{
-		Dir: o.Dir, WorkloadFile: o.File, Main: o.Main,
+		Apps: apps, Jobs: o.Jobs,
 		Namespace: o.Namespace, DefaultNamespace: kube.DefaultNamespace(o.Kubeconfig, o.Name.Context()),
 		Once: o.Once, Timeout: o.Timeout,
-		Progress: s, Out: resultOut(o), Kube: config, Builder: builder,
+		Progress: s, Out: resultOut(o), Kube: config,
 		ReportFile: o.Report, Up: "slipway up" + named(o.Name),
 		Diagnose: func(ctx context.Context) (string, error) {
 			report, err := collectDiagnosis(ctx, o.Name, "", namespaceList(o.Namespace))
@@ -100,6 +113,25 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		},
 	})
 	return s.end(err)
+}
+
+// apps are the folders, each with a builder of its own, which the returned function closes.
+func (o *DevOptions) apps() ([]dev.App, func(), error) {
+	var apps []dev.App
+	closeAll := func() {
+		for _, one := range apps {
+			_ = one.Builder.Close() // what is left is a temporary folder
+		}
+	}
+	for _, dir := range o.Dirs {
+		builder, err := goBuilder()
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		apps = append(apps, dev.App{Dir: dir, WorkloadFile: o.File, Main: o.Main, Builder: builder})
+	}
+	return apps, closeAll, nil
 }
 
 // resultOut is where the app's URL goes: with --progress json, standard output is for events alone.

@@ -1,0 +1,35 @@
+package dev
+
+import (
+	"context"
+
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// cluster is the way to the environment's cluster, and what is known of it.
+type cluster struct {
+	config  *rest.Config
+	objects dynamic.Interface
+	typed   kubernetes.Interface
+	around  *surroundings
+}
+
+// connect reaches the cluster and makes sure that it is a slipway environment; up is the command that makes one.
+func connect(ctx context.Context, kube *rest.Config, up string) (*cluster, error) {
+	// Watches last as long as the session: a client's time limit would end them.
+	c := &cluster{config: rest.CopyConfig(kube)}
+	c.config.Timeout = 0
+	var err error
+	if c.typed, err = kubernetes.NewForConfig(c.config); err != nil {
+		return nil, err
+	}
+	if c.objects, err = dynamic.NewForConfig(c.config); err != nil {
+		return nil, err
+	}
+	if c.around, err = lookAround(ctx, c.typed, up); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
