@@ -41,8 +41,8 @@ var law = map[string][]string{
 		"api/...", "embedded", "internal/supplychain/admission", "internal/supplychain/manifest", "internal/supplychain/template",
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
-	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/version"},
-	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/version"},
+	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
+	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/version"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
 	"internal/build/...": {"embedded", "internal/build/...", "internal/hint", "internal/version"},
@@ -63,6 +63,7 @@ var law = map[string][]string{
 	"internal/golden":   nil,
 
 	"internal/environment": nil,
+	"internal/identity":    nil,
 
 	// Programs that call slipway from outside, and helpers of the build.
 	"internal/e2e":   {"internal/environment", "internal/kube"},

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 )
 
 const defaultAccount = "default"
@@ -69,24 +70,24 @@ func accountMetadata() *metav1.PartialObjectMetadata {
 // accounts are the service accounts that the owners of one kind use.
 type accounts struct {
 	client     client.Client
-	identities *identities
+	identities *identity.Pool
 	waiting    *waiting
 }
 
 // identity returns an identity that has a token.
-func (a *accounts) identity(ctx context.Context, account types.NamespacedName) (*identity, error) {
+func (a *accounts) identity(ctx context.Context, account types.NamespacedName) (*identity.Identity, error) {
 	found := accountMetadata()
 	if err := a.client.Get(ctx, account, found); err != nil {
 		if apierrors.IsNotFound(err) {
-			a.identities.forget(account)
+			a.identities.Forget(account)
 		}
 		return nil, &accountError{reason: v1alpha1.ReasonServiceAccountError, err: fmt.Errorf("getting service account [%s]: %w", account, err)}
 	}
-	who, err := a.identities.of(account, found.GetUID())
+	who, err := a.identities.Of(account, found.GetUID())
 	if err != nil {
 		return nil, &accountError{reason: v1alpha1.ReasonResourceRealizerBuilder, err: err}
 	}
-	if _, err := who.ready(ctx); err != nil {
+	if err := who.Ready(ctx); err != nil {
 		return nil, &accountError{reason: v1alpha1.ReasonServiceAccountTokenError, err: err}
 	}
 	return who, nil

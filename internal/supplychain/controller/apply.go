@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/supplychain/realize"
 	"slipway.dev/slipway/internal/supplychain/template"
 )
@@ -33,7 +34,7 @@ type cluster struct {
 	templates client.Reader
 	renderer  *template.Renderer
 	stamped   *stampedObjects
-	identity  *identity
+	identity  *identity.Identity
 	owner     client.Object
 	// kind is the owner's, as users call it.
 	kind string
@@ -142,7 +143,7 @@ func (c *cluster) prepare(object *unstructured.Unstructured, mapping *meta.RESTM
 	}
 	delete(annotations, annotationHash)
 	delete(annotations, annotationMerged)
-	annotations[annotationAccount] = c.identity.account.String()
+	annotations[annotationAccount] = c.identity.Account.String()
 	wanted.SetAnnotations(annotations)
 	hash := digest(wanted.Object)
 	annotations[annotationHash] = hash
@@ -151,7 +152,7 @@ func (c *cluster) prepare(object *unstructured.Unstructured, mapping *meta.RESTM
 }
 
 func (c *cluster) at(mapping *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
-	resource := c.identity.client.Resource(mapping.Resource)
+	resource := c.identity.Client.Resource(mapping.Resource)
 	if namespaced(mapping) {
 		return resource.Namespace(namespace)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/supplychain/realize"
 )
 
@@ -29,7 +30,7 @@ type swept struct {
 
 // sweep deletes the objects that an owner controls and that are not among current, each with the identity given or,
 // where that may not, the one that stamped it. identity may be nil.
-func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.ResourceStatus, lifecycles map[string]string, identity *identity, now metav1.Time) swept {
+func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.ResourceStatus, lifecycles map[string]string, identity *identity.Identity, now metav1.Time) swept {
 	for _, before := range of.status.Resources {
 		w.watchAgain(ctx, before.StampedRef)
 	}
@@ -106,7 +107,7 @@ func identityOf(kind schema.GroupVersionKind, namespace, name string) string {
 // errBeingDeleted : the object is on its way; its end wakes the owner.
 var errBeingDeleted = errors.New("it is being deleted")
 
-func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Unstructured, identity *identity, now metav1.Time, result *swept) {
+func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Unstructured, identity *identity.Identity, now metav1.Time, result *swept) {
 	mapping, err := w.stamped.mapping(object.GroupVersionKind())
 	if err != nil {
 		return // the kind is gone, and its objects with it
@@ -133,7 +134,7 @@ func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Uns
 }
 
 // delete asks first as the identity that the owner has now, then as the one that stamped the object.
-func (w *owners) delete(ctx context.Context, of *owner, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity) error {
+func (w *owners) delete(ctx context.Context, of *owner, mapping *meta.RESTMapping, object *unstructured.Unstructured, now *identity.Identity) error {
 	var refused error
 	if now != nil {
 		if refused = deleteAs(ctx, now, mapping, object); refused == nil || !apierrors.IsForbidden(refused) {
@@ -142,7 +143,7 @@ func (w *owners) delete(ctx context.Context, of *owner, mapping *meta.RESTMappin
 	}
 	namespace, name, found := strings.Cut(object.GetAnnotations()[annotationAccount], "/")
 	account := types.NamespacedName{Namespace: namespace, Name: name}
-	if !found || (now != nil && now.account == account) {
+	if !found || (now != nil && now.Account == account) {
 		if refused == nil {
 			refused = errors.New("it is not known which service account stamped the object")
 		}
@@ -158,7 +159,7 @@ func (w *owners) delete(ctx context.Context, of *owner, mapping *meta.RESTMappin
 	return deleteAs(ctx, before, mapping, object)
 }
 
-func deleteAs(ctx context.Context, who *identity, mapping *meta.RESTMapping, object *unstructured.Unstructured) error {
+func deleteAs(ctx context.Context, who *identity.Identity, mapping *meta.RESTMapping, object *unstructured.Unstructured) error {
 	uid, policy := object.GetUID(), metav1.DeletePropagationBackground
 	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy}
 	c := &cluster{identity: who}

@@ -15,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/supplychain/realize"
 	"slipway.dev/slipway/internal/supplychain/template"
 )
@@ -151,7 +152,7 @@ func (w *owners) withoutBlueprint(ctx context.Context, of *owner, problem *uncho
 }
 
 // lastIdentity is the identity that the owner itself names; nil where it names none or has stamped nothing.
-func (w *owners) lastIdentity(ctx context.Context, of *owner) *identity {
+func (w *owners) lastIdentity(ctx context.Context, of *owner) *identity.Identity {
 	if of.account == "" || len(of.status.Resources) == 0 {
 		return nil
 	}

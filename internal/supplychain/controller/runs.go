@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/supplychain/realize"
 	"slipway.dev/slipway/internal/supplychain/template"
 )
@@ -28,7 +29,7 @@ type runs struct {
 	r        *runnables
 	runnable *v1alpha1.Runnable
 	template *v1alpha1.ClusterRunTemplate
-	identity *identity
+	identity *identity.Identity
 
 	all      []*unstructured.Unstructured // newest first
 	resource string                       // what they are: plural.group

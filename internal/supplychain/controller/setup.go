@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/supplychain/template"
 )
 
@@ -84,7 +85,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 // shared is what the controllers of all kinds of owners have in common.
 type shared struct {
 	reader     dynamic.Interface
-	identities *identities
+	identities *identity.Pool
 	metrics    *metrics
 	log        *slog.Logger
 }
@@ -104,7 +105,7 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
-	return &shared{reader: reader, identities: newIdentities(config, tokens), metrics: counted, log: options.Logger}, nil
+	return &shared{reader: reader, identities: identity.NewPool(config, tokens), metrics: counted, log: options.Logger}, nil
 }
 
 func (s *shared) accounts(mgr ctrl.Manager) *accounts {

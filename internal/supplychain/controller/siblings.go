@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 )
 
 const (
@@ -29,7 +30,7 @@ const (
 // the one before: the runs of a Runnable, or what a template with lifecycle immutable stamped for a resource.
 type siblings struct {
 	stamped  *stampedObjects
-	identity *identity
+	identity *identity.Identity
 	mapping  *meta.RESTMapping
 	// namespace is where they are; it is not looked at for kinds that belong to no namespace.
 	namespace string
@@ -98,7 +99,7 @@ func (s *siblings) prepare(wanted *unstructured.Unstructured) (*unstructured.Uns
 	}
 	asked.SetAnnotations(annotations)
 	hash := digest(asked.Object)
-	asked.SetAnnotations(with(annotations, map[string]string{annotationHash: hash, annotationAccount: s.identity.account.String()}))
+	asked.SetAnnotations(with(annotations, map[string]string{annotationHash: hash, annotationAccount: s.identity.Account.String()}))
 	return asked, hash, nil
 }
 

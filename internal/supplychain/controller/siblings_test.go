@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
 )
 
 // sibling is a run of owner "us", second 0 of its making being the oldest.
@@ -115,7 +116,7 @@ func TestRetention(t *testing.T) {
 				all, stored = append(all, object), append(stored, object)
 			}
 			client := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{pods: "PodList"}, stored...)
-			of := &siblings{identity: &identity{client: client}, mapping: &meta.RESTMapping{Resource: pods, Scope: meta.RESTScopeNamespace}, namespace: "ns"}
+			of := &siblings{identity: &identity.Identity{Client: client}, mapping: &meta.RESTMapping{Resource: pods, Scope: meta.RESTScopeNamespace}, namespace: "ns"}
 			deleted, err := of.retain(t.Context(), all, test.policy, succeeded)
 			if err != nil {
 				t.Fatal(err)
