@@ -8,7 +8,7 @@ import (
 )
 
 // leaves are the small packages that anything on the user's machine may use.
-var leaves = []string{"internal/docker", "internal/environment", "internal/hint", "internal/kube", "internal/ui", "internal/version"}
+var leaves = []string{"internal/appfile", "internal/docker", "internal/environment", "internal/hint", "internal/kube", "internal/ui", "internal/version"}
 
 // law says which packages of the module a package may import. Imports point down only: cmd, then the packages that do
 // the work and never import one another (bootstrap, dev, supplychain, stages), then what they share, then the
@@ -45,7 +45,8 @@ var law = map[string][]string{
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/version"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
-	"internal/build/...": {"embedded", "internal/build/...", "internal/hint", "internal/version"},
+	"internal/appfile":   {"internal/hint"},
+	"internal/build/...": {"embedded", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
 	"registry":           {"internal/docker", "internal/environment", "internal/hint"},
 	"registry/server":    {"registry/events"},
