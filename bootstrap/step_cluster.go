@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
 
@@ -138,16 +139,32 @@ func (u *up) hostingConfigMap() *unstructured.Unstructured {
 	return configMap("kube-public", "local-registry-hosting", map[string]any{"localRegistryHosting.v1": hosting})
 }
 
+// clusterUID is what tells a cluster from all others, whatever a kubeconfig calls them: the UID of its namespace
+// kube-system, which lives as long as the cluster.
+func (u *up) clusterUID(ctx context.Context) (string, error) {
+	var uid string
+	err := kube.Wait(ctx, "namespace kube-system", func(string) {}, func(ctx context.Context) (bool, string, error) {
+		found, err := u.client.Dynamic.Resource(namespaces).Get(ctx, metav1.NamespaceSystem, metav1.GetOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		uid = string(found.GetUID())
+		return true, "", nil
+	})
+	return uid, err
+}
+
 // environmentConfigMap tells `status`, `dev` and people what this environment is.
-func (u *up) environmentConfigMap() *unstructured.Unstructured {
+func (u *up) environmentConfigMap(uid string) *unstructured.Unstructured {
 	return configMap(environment.Namespace, EnvironmentConfigMap, map[string]any{
-		"name": string(u.Name), "profile": u.profile.Name, "registry": fmt.Sprintf("localhost:%d", u.registryPort),
+		"cluster": uid,
+		"name":    string(u.Name), "profile": u.profile.Name, "registry": fmt.Sprintf("localhost:%d", u.registryPort),
 		"registryEvents": fmt.Sprint(u.RegistryEvents), "ingressHTTP": fmt.Sprint(u.ingressPort), "ingressHTTPS": fmt.Sprint(u.ingressTLSPort),
 	})
 }
 
 // EnvironmentConfigMap is the ConfigMap in slipway's namespace that describes the environment; its keys are name,
-// profile, registry, registryEvents, ingressHTTP and ingressHTTPS.
+// cluster (the UID of its namespace kube-system, by which `dev` knows that the ConfigMap is this cluster's own), profile, registry, registryEvents, ingressHTTP and ingressHTTPS.
 const EnvironmentConfigMap = "slipway-environment"
 
 func configMap(namespace, name string, data map[string]any) *unstructured.Unstructured {

@@ -53,7 +53,11 @@ func (u *up) applyBase(ctx context.Context, task ui.Task) (outcome, error) {
 		}
 		objects = append(objects, found...)
 	}
-	more, err := u.apply(ctx, append(objects, u.hostingConfigMap(), u.environmentConfigMap()))
+	uid, err := u.clusterUID(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	more, err := u.apply(ctx, append(objects, u.hostingConfigMap(), u.environmentConfigMap(uid)))
 	if err != nil {
 		return outcome{}, err
 	}

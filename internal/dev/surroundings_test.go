@@ -12,7 +12,11 @@ import (
 )
 
 func TestLookAround(t *testing.T) {
-	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "slipway-system", Name: "slipway-environment"}, Data: map[string]string{"ingressHTTP": "8082"}}
+	settings := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "slipway-system", Name: "slipway-environment"}, Data: map[string]string{"name": "x", "cluster": "u1", "ingressHTTP": "8082"}}
+	older := settings.DeepCopy()
+	delete(older.Data, "cluster")
+	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "u1"}}
+	other := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "u2"}}
 	hosting := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-public", Name: "local-registry-hosting"},
 		Data: map[string]string{"localRegistryHosting.v1": "host: \"localhost:5001\"\nhelp: x\n"}}
 	unsaid := hosting.DeepCopy()
@@ -23,11 +27,13 @@ func TestLookAround(t *testing.T) {
 		objects []runtime.Object
 		wants   []string
 	}{
-		{"an environment", []runtime.Object{settings, hosting, node}, nil},
+		{"an environment", []runtime.Object{system, settings, hosting, node}, nil},
 		{"some cluster", []runtime.Object{hosting, node}, []string{"not a slipway environment", "slipway up --name x"}},
-		{"no registry", []runtime.Object{settings, node}, []string{"registry", "slipway up --name x"}},
-		{"a registry unsaid", []runtime.Object{settings, unsaid, node}, []string{"local-registry-hosting"}},
-		{"no node", []runtime.Object{settings, hosting}, []string{"no node"}},
+		{"a copied ConfigMap", []runtime.Object{other, settings, hosting, node}, []string{"not a slipway environment", "of another cluster", "u1", "u2", "slipway up --name x"}},
+		{"an older slipway's", []runtime.Object{system, older, hosting, node}, []string{"older slipway", "slipway up --name x"}},
+		{"no registry", []runtime.Object{system, settings, node}, []string{"registry", "slipway up --name x"}},
+		{"a registry unsaid", []runtime.Object{system, settings, unsaid, node}, []string{"local-registry-hosting"}},
+		{"no node", []runtime.Object{system, settings, hosting}, []string{"no node"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -39,7 +45,7 @@ func TestLookAround(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := &surroundings{registry: "localhost:5001", ingressPort: "8082", platform: v1.Platform{OS: "linux", Architecture: "arm64"}}
+			want := &surroundings{name: "x", cluster: "u1", registry: "localhost:5001", ingressPort: "8082", platform: v1.Platform{OS: "linux", Architecture: "arm64"}}
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(surroundings{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
