@@ -201,7 +201,11 @@ func (l *loop) hand(ctx context.Context, version string) (time.Duration, error) 
 // build makes the image of the copy that is built by hand, as slipway makes it: the comparison is of the way, not of
 // the content.
 func (l *loop) build(ctx context.Context) (v1.Image, error) {
-	return l.builder.Build(ctx, build.Request{Dir: l.byHand, Name: "hello", Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}})
+	built, err := l.builder.Build(ctx, build.Request{Dir: l.byHand, Name: "hello", Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}})
+	if err != nil {
+		return nil, err
+	}
+	return built.Image, nil
 }
 
 func (l *loop) push(ctx context.Context, repository string, image v1.Image) (string, error) {

@@ -12,10 +12,11 @@ import (
 
 // Builder makes images. Builds of one Builder must not overlap.
 type Builder interface {
-	// Build makes the image of what is in the directory now. The same tree gives the same digest, on any machine.
-	// It ends early, leaving nothing running, when ctx ends. ErrNothingToBuild (wrapped) says that the directory is
-	// not for this builder, and a *SourceError that the source is wrong.
-	Build(ctx context.Context, r Request) (v1.Image, error)
+	// Build makes the image of what is in the directory now. The same tree gives the same digest, on any machine, as
+	// far as the programs that it runs allow it: each builder says what it promises. It ends early, leaving nothing
+	// running, when ctx ends. ErrNothingToBuild (wrapped) says that the directory is not for this builder, and a
+	// *SourceError that the source is wrong.
+	Build(ctx context.Context, r Request) (*Result, error)
 	// Close removes what the builder keeps between builds.
 	Close() error
 }
@@ -25,9 +26,14 @@ type Request struct {
 	Dir      string      // the source directory
 	Name     string      // of the program in the image; the workload's name
 	Platform v1.Platform // of the node that is to run the image
+	// Files are the source, as paths in Dir with slashes, sorted. nil means all files in Dir. A builder uses no other
+	// file of Dir, as far as it can help it.
+	Files []string
+	// Registry is the environment's registry, such as localhost:5000, where bases are looked for first; "" means none.
+	Registry string
 	// Main chooses one of several main packages, as a path in Dir such as "./cmd/server"; "" means the only one.
 	Main string
-	// Update is told what is being done, in words; nil is allowed.
+	// Update is told what is being done, in words, and what programs say meanwhile, line by line; nil is allowed.
 	Update func(what string)
 }
 
@@ -36,6 +42,27 @@ func (r Request) Say(what string) {
 	if r.Update != nil {
 		r.Update(what)
 	}
+}
+
+// Result is what a build made.
+type Result struct {
+	Image v1.Image // its layers stay readable until the next Build, or Close
+	// Evidence is what the builder can say about the image. It belongs beside the image, as referrers, not in it.
+	Evidence []Evidence
+	// Program is the compiled program; nil where the builder does not know of one.
+	Program *Program
+}
+
+// Evidence is a document about an image.
+type Evidence struct {
+	MediaType string // such as application/spdx+json
+	Content   []byte
+}
+
+// Program is an executable that a builder compiled.
+type Program struct {
+	File string // on this machine; stays until the next Build, or Close
+	Path string // in the container
 }
 
 // ErrNothingToBuild means that a directory holds nothing that a builder knows how to build.

@@ -73,19 +73,19 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 		}
 	}
 	defer func() { <-a.builds }()
-	image, err := a.Builder.Build(ctx, build.Request{
-		Dir: a.Dir, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main,
+	built, err := a.Builder.Build(ctx, build.Request{
+		Dir: a.Dir, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main, Registry: a.around.registry,
 		Update: func(what string) { step.update(what) },
 	})
 	if err != nil {
 		return nil, step.fail(err)
 	}
-	digest, err := image.Digest()
+	digest, err := built.Image.Digest()
 	if err != nil {
 		return nil, step.fail(err)
 	}
 	step.done(digest.String()[:len("sha256:")+12])
-	return image, nil
+	return built.Image, nil
 }
 
 // repository is where a workload's images are.

@@ -34,7 +34,7 @@ var _ build.Builder = (*Builder)(nil)
 func New(base Base) *Builder { return &Builder{base: base} }
 
 // Build compiles the main package of r.Dir for r.Platform and makes its image.
-func (b *Builder) Build(ctx context.Context, r build.Request) (v1.Image, error) {
+func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
 	if r.Platform.OS != "linux" {
 		return nil, fmt.Errorf("building for %s: only linux images can be built", r.Platform)
 	}
@@ -57,8 +57,15 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (v1.Image, error) 
 		return nil, err
 	}
 	r.Say("making the image")
-	return b.image(r, program)
+	image, err := b.image(r, program)
+	if err != nil {
+		return nil, err
+	}
+	return &build.Result{Image: image, Program: &build.Program{File: program, Path: entrypoint(r)}}, nil
 }
+
+// entrypoint is where the program is in the container.
+func entrypoint(r build.Request) string { return path.Join("/app", r.Name) }
 
 // Close removes the folder that holds the compiled program.
 func (b *Builder) Close() error {
@@ -83,7 +90,7 @@ func (b *Builder) image(r build.Request, program string) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the compiled program: %w", err)
 	}
-	entrypoint := path.Join("/app", r.Name)
+	entrypoint := entrypoint(r)
 	top, err := newLayer(types.OCIUncompressedLayer, []file{
 		{name: "app/", mode: 0o755},
 		{name: entrypoint[1:], mode: 0o755, content: binary},

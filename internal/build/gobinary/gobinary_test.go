@@ -83,10 +83,11 @@ func request(dir string) build.Request {
 }
 
 func TestImage(t *testing.T) {
-	image, err := newBuilder(t).Build(t.Context(), request(unpack(t, hello)))
+	built, err := newBuilder(t).Build(t.Context(), request(unpack(t, hello)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	image := built.Image
 	// Fast, since the full validation knows compressed layers alone.
 	if err := validate.Image(image, validate.Fast); err != nil {
 		t.Error(err)
@@ -131,11 +132,11 @@ func TestImage(t *testing.T) {
 
 func TestSameTreeSameDigest(t *testing.T) {
 	digest := func(source string) string {
-		image, err := newBuilder(t).Build(t.Context(), request(unpack(t, source)))
+		built, err := newBuilder(t).Build(t.Context(), request(unpack(t, source)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		hash, err := image.Digest()
+		hash, err := built.Image.Digest()
 		if err != nil {
 			t.Fatal(err)
 		}
