@@ -27,7 +27,7 @@ var law = map[string][]string{
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "registry"),
+	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/tree", "registry"),
 	"internal/supplychain/template":  {"api/..."},
 	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
@@ -47,6 +47,7 @@ var law = map[string][]string{
 
 	"internal/appfile":   {"internal/hint"},
 	"internal/build/...": {"embedded", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
+	"internal/tree":      {"internal/hint"},
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
 	"registry":           {"internal/docker", "internal/environment", "internal/hint"},
 	"registry/server":    {"registry/events"},
