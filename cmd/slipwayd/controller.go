@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -26,6 +27,7 @@ import (
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
 	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/ingress"
 	"slipway.dev/slipway/internal/stages/image"
 	"slipway.dev/slipway/internal/supplychain/controller"
@@ -182,7 +184,13 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 	}); err != nil {
 		return fmt.Errorf("setting up the choreographer: %w", err)
 	}
+	core, err := clientcorev1.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("preparing to act as service accounts: %w", err)
+	}
+	secrets := identity.Secrets{Pool: identity.NewPool(mgr.GetConfig(), core), Accounts: mgr.GetAPIReader()}
 	if err := image.Setup(ctx, mgr, image.Options{
+		Secrets:       secrets,
 		Aliases:       options.registryAliases,
 		EventsURL:     options.registryEvents,
 		PollInterval:  options.pollInterval,

@@ -19,7 +19,7 @@ var law = map[string][]string{
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
-		"internal/environment", "internal/hint", "internal/version",
+		"internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
 	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry"),
@@ -42,7 +42,7 @@ var law = map[string][]string{
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
-	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/version"},
+	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/pull", "internal/version"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
 	"internal/appfile":   {"internal/hint"},
@@ -66,6 +66,7 @@ var law = map[string][]string{
 
 	"internal/environment": nil,
 	"internal/identity":    nil,
+	"internal/pull":        nil,
 
 	// Programs that call slipway from outside, and helpers of the build.
 	"internal/e2e":   {"internal/environment", "internal/kube"},

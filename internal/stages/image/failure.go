@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 )
 
 // failure is why an image is not resolved: a condition's reason and its message. The message holds nothing
@@ -29,10 +30,16 @@ func invalidReference(image string, err error) *failure {
 	}
 }
 
-// explain turns what a registry (or the way to it) answered into a failure. missing are the pull secrets that
-// were named and do not exist.
-func explain(t target, missing []string, err error) *failure {
-	registry := t.named.Context().RegistryStr()
+func invalidPullSecret(err *pull.UnusableError) *failure {
+	return &failure{
+		reason:  v1alpha1.ReasonInvalidPullSecret,
+		message: fmt.Sprintf("The pull secrets %q cannot be read as registry credentials: %v. Make them with `kubectl create secret docker-registry`.", err.Names, err.Err),
+	}
+}
+
+// explain turns what a registry (or the way to it) answered into a failure. found says which credentials there were.
+func explain(t pull.Target, found pull.Found, err error) *failure {
+	registry := t.Named.Context().RegistryStr()
 	answer, answered := errors.AsType[*transport.Error](err)
 	if !answered {
 		return &failure{
@@ -44,10 +51,10 @@ func explain(t target, missing []string, err error) *failure {
 	case http.StatusNotFound:
 		return &failure{
 			reason:  v1alpha1.ReasonNotFound,
-			message: fmt.Sprintf("Registry %s has no tag %q of %s. Push it, or correct spec.image.", registry, t.named.Identifier(), t.written),
+			message: fmt.Sprintf("Registry %s has no tag %q of %s. Push it, or correct spec.image.", registry, t.Named.Identifier(), t.Written),
 		}
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return unauthorized(t, missing)
+		return unauthorized(t, found)
 	case http.StatusTooManyRequests:
 		return &failure{
 			reason:  v1alpha1.ReasonRateLimited,
@@ -61,22 +68,25 @@ func explain(t target, missing []string, err error) *failure {
 	}
 }
 
-func unauthorized(t target, missing []string) *failure {
+func unauthorized(t pull.Target, found pull.Found) *failure {
 	message := fmt.Sprintf("Registry %s refuses to show %s: it does not exist, or is private. "+
 		"For a private one, name a secret of type kubernetes.io/dockerconfigjson with credentials for it in spec.imagePullSecrets.",
-		t.named.Context().RegistryStr(), t.written)
-	if len(missing) > 0 {
-		message += fmt.Sprintf(" These pull secrets do not exist in the namespace: %q.", missing)
+		t.Named.Context().RegistryStr(), t.Written)
+	if len(found.Missing) > 0 {
+		message += fmt.Sprintf(" These pull secrets do not exist in the namespace: %q.", found.Missing)
+	}
+	if len(found.Forbidden) > 0 {
+		message += fmt.Sprintf(" These the service account may not read: %q. Allow it to get them, with a Role and a RoleBinding.", found.Forbidden)
 	}
 	return &failure{reason: v1alpha1.ReasonUnauthorized, message: message}
 }
 
 // asked names the registry, and the one that was asked in its place.
-func asked(registry string, t target) string {
-	if t.registry() == registry {
+func asked(registry string, t pull.Target) string {
+	if t.Registry() == registry {
 		return registry
 	}
-	return fmt.Sprintf("%s (asked as %s)", registry, t.registry())
+	return fmt.Sprintf("%s (asked as %s)", registry, t.Registry())
 }
 
 // cause is the innermost part of a network error that means something to a person, and the same every time.
@@ -88,7 +98,7 @@ func cause(err error) string {
 		return fmt.Sprintf("looking up %s failed", dns.Name)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Sprintf("it did not answer in %v", resolveTimeout)
+		return fmt.Sprintf("it did not answer in %v", pull.Timeout)
 	}
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return certificate.Err.Error()

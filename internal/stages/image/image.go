@@ -7,9 +7,7 @@ package image
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -22,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/internal/version"
 )
 
@@ -44,6 +43,8 @@ type Options struct {
 	PollInterval time.Duration
 	// Logger gets a line per change; nil discards.
 	Logger *slog.Logger
+	// Secrets reads pull secrets. It must be set.
+	Secrets pull.Secrets
 	// Keychain is asked for credentials when no pull secret has them; nil means none.
 	Keychain authn.Keychain
 	// Transport carries the requests to registries; nil means one of its own with sensible timeouts.
@@ -82,43 +83,21 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	return builder.Complete(newReconciler(mgr.GetClient(), mgr.GetAPIReader(), stream, options))
 }
 
-func newReconciler(writer client.Client, secrets client.Reader, stream *stream, options Options) *reconciler {
+func newReconciler(writer client.Client, accounts client.Reader, stream *stream, options Options) *reconciler {
 	if options.Transport == nil {
-		options.Transport = newTransport(options.Aliases)
+		options.Transport = pull.NewTransport(options.Aliases)
 	}
 	if options.PollInterval <= 0 {
 		options.PollInterval = DefaultPollInterval
 	}
 	return &reconciler{
 		client:      writer,
-		credentials: credentials{reader: secrets, more: options.Keychain},
-		resolver:    newResolver(transport.NewUserAgent(options.Transport, "slipway/"+version.Version())),
+		credentials: pull.Credentials{Accounts: accounts, Secrets: options.Secrets, More: options.Keychain},
+		registries:    pull.NewRegistries(transport.NewUserAgent(options.Transport, "slipway/"+version.Version())),
 		stream:      stream,
 		aliases:     options.Aliases,
 		interval:    options.PollInterval,
 		logger:      options.Logger,
-	}
-}
-
-// newTransport fails fast: a registry that is asked again in ten seconds need not be waited for.
-func newTransport(aliases map[string]string) *http.Transport {
-	direct := map[string]bool{}
-	for _, host := range aliases {
-		direct[host] = true
-	}
-	return &http.Transport{
-		Proxy: func(request *http.Request) (*url.URL, error) {
-			if direct[request.URL.Host] {
-				return nil, nil
-			}
-			return http.ProxyFromEnvironment(request)
-		},
-		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout: 5 * time.Second,
-		ForceAttemptHTTP2:   true,
-		MaxIdleConns:        64,
-		MaxIdleConnsPerHost: 8,
-		IdleConnTimeout:     90 * time.Second,
 	}
 }
 

@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -14,13 +15,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 )
 
 // reconciler keeps the status of Images true.
 type reconciler struct {
 	client      client.Client
-	credentials credentials
-	resolver    *resolver
+	credentials pull.Credentials
+	registries  *pull.Registries
 	stream      *stream // nil when everything is polled
 	aliases     map[string]string
 	interval    time.Duration
@@ -64,30 +66,34 @@ func (r *reconciler) pause() time.Duration {
 
 // look asks the registry. An error means that the cluster, not the registry, could not be asked.
 func (r *reconciler) look(ctx context.Context, image *v1alpha1.Image) (outcome, error) {
-	t, err := parse(image.Spec.Image, r.aliases)
+	t, err := pull.Parse(image.Spec.Image, r.aliases)
 	if err != nil {
 		return outcome{failure: invalidReference(image.Spec.Image, err)}, nil
 	}
-	if t.digest != "" {
-		return outcome{latest: t.at(t.digest)}, nil
+	if t.Digest != "" {
+		return outcome{latest: t.At(t.Digest)}, nil
 	}
-	auth, missing, unusable, err := r.credentials.find(ctx, image, t)
+	puller := pull.Puller{Namespace: image.Namespace, Account: image.Spec.ServiceAccountName}
+	for _, reference := range image.Spec.ImagePullSecrets {
+		puller.Secrets = append(puller.Secrets, reference.Name)
+	}
+	found, err := r.credentials.Find(ctx, puller, t)
+	if unusable, is := errors.AsType[*pull.UnusableError](err); is {
+		return outcome{failure: invalidPullSecret(unusable), again: true}, nil
+	}
 	if err != nil {
 		return outcome{}, err
 	}
-	if unusable != nil {
-		return outcome{failure: unusable, again: true}, nil
-	}
 	// Whether the registry tells is read before it is asked: a stream that breaks in between wakes us again.
 	told := r.stream.tells(t)
-	digest, err := r.resolver.digest(ctx, t.asked, auth)
+	digest, err := r.registries.Digest(ctx, t.Asked, found.Auth)
 	if err != nil {
 		if ctx.Err() != nil {
 			return outcome{}, ctx.Err() // we are being ended; that says nothing about the registry
 		}
-		return outcome{failure: explain(t, missing, err), again: true}, nil
+		return outcome{failure: explain(t, found, err), again: true}, nil
 	}
-	return outcome{latest: t.at(digest), again: !told}, nil
+	return outcome{latest: t.At(digest), again: !told}, nil
 }
 
 // publish writes what was found, unless it stands there already.

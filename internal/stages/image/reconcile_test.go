@@ -17,9 +17,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -58,8 +61,20 @@ func newWorld(t *testing.T, handler http.Handler, objects ...client.Object) *wor
 	w.reconciler = newReconciler(cluster, cluster, nil, Options{
 		Aliases: map[string]string{"localhost:5000": w.host},
 		Logger:  slog.New(slog.DiscardHandler),
+		Secrets: inTheOpen{cluster},
 	})
 	return w
+}
+
+// inTheOpen reads secrets without asking who does.
+type inTheOpen struct{ client.Reader }
+
+func (s inTheOpen) Secret(ctx context.Context, account types.NamespacedName, name string) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	if name == "hidden" {
+		return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, name, nil)
+	}
+	return secret, s.Get(ctx, client.ObjectKey{Namespace: account.Namespace, Name: name}, secret)
 }
 
 func newImage(reference string) *v1alpha1.Image {

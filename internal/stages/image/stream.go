@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/registry/events"
 )
 
@@ -63,8 +64,8 @@ func newStream(images client.Reader, options Options) (*stream, error) {
 }
 
 // tells reports whether t's registry will tell of every change by itself, now. A nil stream tells nothing.
-func (s *stream) tells(t target) bool {
-	return s != nil && t.registry() == s.host && s.connected.Load()
+func (s *stream) tells(t pull.Target) bool {
+	return s != nil && t.Registry() == s.host && s.connected.Load()
 }
 
 // index is the field index of Images: what an Image follows on the stream's registry.
@@ -73,17 +74,17 @@ func (s *stream) index(object client.Object) []string {
 	if !is {
 		return nil
 	}
-	t, err := parse(image.Spec.Image, s.aliases)
-	if err != nil || t.digest != "" || t.registry() != s.host {
+	t, err := pull.Parse(image.Spec.Image, s.aliases)
+	if err != nil || t.Digest != "" || t.Registry() != s.host {
 		return nil
 	}
-	repository := t.asked.Context().RepositoryStr()
-	return []string{followKey(repository, t.asked.(name.Tag).TagStr()), repository, everyone}
+	repository := t.Asked.Context().RepositoryStr()
+	return []string{followKey(repository, t.Asked.(name.Tag).TagStr()), repository, everyone}
 }
 
 // Start follows the stream until ctx ends.
 func (s *stream) Start(ctx context.Context) error {
-	transport := newTransport(s.aliases)
+	transport := pull.NewTransport(s.aliases)
 	defer transport.CloseIdleConnections()
 	quiet := false // one line for each time that the registry goes away, not one for each attempt
 	handler := events.Handler{
@@ -154,3 +155,6 @@ func (s *stream) wake(ctx context.Context, value string) {
 		}
 	}
 }
+
+// followKey is what an event of the registry and an Image that follows it have in common.
+func followKey(repository, tag string) string { return repository + ":" + tag }

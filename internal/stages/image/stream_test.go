@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/registry/events"
 )
 
@@ -39,6 +40,10 @@ func newTestStream(t *testing.T, url string, images ...string) *stream {
 	stream.images = builder.Build()
 	return stream
 }
+
+const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+var aliases = map[string]string{"localhost:5000": "slipway-registry:5000"}
 
 func TestStreamWakesExactlyWhoFollows(t *testing.T) {
 	hub := events.NewHub()
@@ -94,11 +99,11 @@ func TestStreamWakesExactlyWhoFollows(t *testing.T) {
 
 func TestStreamTells(t *testing.T) {
 	stream := newTestStream(t, "http://slipway-registry:5000"+events.Path)
-	covered, err := parse("localhost:5000/demo", stream.aliases)
+	covered, err := pull.Parse("localhost:5000/demo", stream.aliases)
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := parse("ghcr.io/demo", stream.aliases)
+	other, err := pull.Parse("ghcr.io/demo", stream.aliases)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package image
+package pull
 
 import (
 	"strings"
@@ -31,15 +31,15 @@ func TestParse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.image, func(t *testing.T) {
-			got, err := parse(test.image, aliases)
+			got, err := Parse(test.image, aliases)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]string{test.asked, test.scheme, test.at}, []string{got.asked.Name(), got.asked.Context().Scheme(), got.at("")}); diff != "" {
-				t.Errorf("parse(%q) differs (-want +got):\n%s", test.image, diff)
+			if diff := cmp.Diff([]string{test.asked, test.scheme, test.at}, []string{got.Asked.Name(), got.Asked.Context().Scheme(), got.At("")}); diff != "" {
+				t.Errorf("Parse(%q) differs (-want +got):\n%s", test.image, diff)
 			}
-			if strings.Contains(test.image, "@") != (got.digest != "") {
-				t.Errorf("parse(%q).digest = %q", test.image, got.digest)
+			if strings.Contains(test.image, "@") != (got.Digest != "") {
+				t.Errorf("Parse(%q).Digest = %q", test.image, got.Digest)
 			}
 		})
 	}
@@ -47,11 +47,11 @@ func TestParse(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, image := range []string{"", " nginx", "nginx ", "Nginx", "http://localhost:5000/demo", "demo@sha256:abc", "a/b:c:d", "demo:"} {
-		if got, err := parse(image, aliases); err == nil {
-			t.Errorf("parse(%q) = %s, want an error", image, got.asked)
+		if got, err := Parse(image, aliases); err == nil {
+			t.Errorf("Parse(%q) = %s, want an error", image, got.Asked)
 		}
 	}
-	if _, err := parse("localhost:5000/demo", map[string]string{"localhost:5000": "not a host"}); err == nil {
+	if _, err := Parse("localhost:5000/demo", map[string]string{"localhost:5000": "not a host"}); err == nil {
 		t.Error("parse accepted an alias that is no registry")
 	}
 }
@@ -61,16 +61,16 @@ func FuzzParse(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, image string) {
-		parsed, err := parse(image, aliases)
+		parsed, err := Parse(image, aliases)
 		if err != nil {
 			return
 		}
-		again, err := parse(parsed.at(someDigest), aliases)
+		again, err := Parse(parsed.At(someDigest), aliases)
 		if err != nil {
-			t.Fatalf("parse(%q) gives %q, which does not parse: %v", image, parsed.at(someDigest), err)
+			t.Fatalf("Parse(%q) gives %q, which does not parse: %v", image, parsed.At(someDigest), err)
 		}
-		if got, want := again.asked.Context().Name(), parsed.asked.Context().Name(); got != want {
-			t.Errorf("parse(%q) follows %s, its result %s", image, want, got)
+		if got, want := again.Asked.Context().Name(), parsed.Asked.Context().Name(); got != want {
+			t.Errorf("Parse(%q) follows %s, its result %s", image, want, got)
 		}
 	})
 }
