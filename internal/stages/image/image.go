@@ -93,7 +93,7 @@ func newReconciler(writer client.Client, accounts client.Reader, stream *stream,
 	return &reconciler{
 		client:      writer,
 		credentials: pull.Credentials{Accounts: accounts, Secrets: options.Secrets, More: options.Keychain},
-		registries:    pull.NewRegistries(transport.NewUserAgent(options.Transport, "slipway/"+version.Version())),
+		registries:  pull.NewRegistries(transport.NewUserAgent(options.Transport, "slipway/"+version.Version())),
 		stream:      stream,
 		aliases:     options.Aliases,
 		interval:    options.PollInterval,
