@@ -4,6 +4,11 @@
 // and the workload is a file of its own.
 package appfile
 
+import (
+	"path/filepath"
+	"slices"
+)
+
 const (
 	// Name is the file's name in the app's folder.
 	Name = "slipway.yaml"
@@ -23,7 +28,7 @@ type App struct {
 	Build      Build    `yaml:"build" doc:"How the image is built. At most one builder; without one, slipway looks at what is there: a Dockerfile, then Go, then index.html."`
 	Ports      []Port   `yaml:"ports" doc:"Ports that dev forwards: CONTAINER, or LOCAL:CONTAINER. Default: all that the workload's Deployment declares."`
 	Sync       []Sync   `yaml:"sync" doc:"What goes straight into the running container when it changes (the fast lane)."`
-	Ignore     []string `yaml:"ignore" doc:"Files that are not source, as patterns of .gitignore; they come after those of .gitignore and .slipwayignore."`
+	Ignore     []string `yaml:"ignore" doc:"Files and folders that are not source, as paths. Patterns belong into .slipwayignore."`
 
 	path string
 }
@@ -105,14 +110,17 @@ func (a *App) WorkloadFile() string {
 	return a.Workload
 }
 
-// Ignored are patterns (as in .gitignore, the last one wins) of files in the folder that are not source: what the
-// file says, and what the app's own build leaves.
-func (a *App) Ignored() []string {
-	patterns := append([]string(nil), a.Ignore...)
+// Ignored are the files and folders in the app's folder dir that are not source beside what ignore files say: what the
+// file names, and what the app's own build leaves. They are made for tree.NewRules.
+func (a *App) Ignored(dir string) []string {
+	names := slices.Clone(a.Ignore)
 	if c := a.Build.Command; c != nil && c.Output != "" {
-		patterns = append(patterns, "/"+c.Output)
+		names = append(names, c.Output)
 	}
-	return patterns
+	for i, name := range names {
+		names[i] = filepath.Join(dir, filepath.FromSlash(name))
+	}
+	return names
 }
 
 // Restarts says whether the process starts again after a sync by this rule.

@@ -43,7 +43,7 @@ ports: [8080, "9090:8081"]
 sync:
   - {from: "templates/**", to: /app/templates, restart: false}
   - binary: true
-ignore: ["*.log"]
+ignore: [log]
 `)
 	want := &appfile.App{
 		APIVersion: appfile.APIVersion, Kind: appfile.Kind, Workload: "deploy/workload.yaml",
@@ -53,7 +53,7 @@ ignore: ["*.log"]
 		}},
 		Ports:  []appfile.Port{{Container: 8080}, {Local: 9090, Container: 8081}},
 		Sync:   []appfile.Sync{{From: "templates/**", To: "/app/templates", Restart: &no}, {Binary: true}},
-		Ignore: []string{"*.log"},
+		Ignore: []string{"log"},
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(appfile.App{})); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -111,7 +111,8 @@ func TestMistakes(t *testing.T) {
 		{"another output", head + "build: {go: {flags: [-o=x]}}\n", "-o does not fit"},
 		{"another platform", head + "build: {go: {env: {GOOS: plan9}}}\n", "build.go.env.GOOS: slipway sets it"},
 		{"tags in one word", head + "build: {go: {tags: ['a,b']}}\n", "build.go.tags[0]: want one tag"},
-		{"an empty pattern", head + "ignore: ['']\n", "ignore[0]: want one pattern"},
+		{"ignoring by a pattern", head + "ignore: ['*.log']\n", "ignore[0]: want a path in this folder"},
+		{"ignoring everything", head + "ignore: ['']\n", "ignore[0]: want a path in this folder"},
 		{"too long", head + strings.Repeat("#", 1<<20), "longer than"},
 	}
 	for _, test := range tests {
@@ -144,7 +145,7 @@ func TestAllMistakesAtOnceWithAdvice(t *testing.T) {
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
 	app, err := appfile.Load(dir)
-	if err != nil || app.Path() != "" || app.WorkloadFile() != "workload.yaml" || len(app.Ignored()) != 0 {
+	if err != nil || app.Path() != "" || app.WorkloadFile() != "workload.yaml" || len(app.Ignored(dir)) != 0 {
 		t.Errorf("without a file: %+v, %v", app, err)
 	}
 	file := filepath.Join(dir, appfile.Name)
@@ -154,7 +155,7 @@ func TestLoad(t *testing.T) {
 	if app, err = appfile.Load(dir); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"a", "/out"}, app.Ignored()); diff != "" || app.Path() != file {
+	if diff := cmp.Diff([]string{filepath.Join(dir, "a"), filepath.Join(dir, "out")}, app.Ignored(dir)); diff != "" || app.Path() != file {
 		t.Errorf("read from %s; ignored (-want +got):\n%s", app.Path(), diff)
 	}
 	if err := os.Rename(file, filepath.Join(dir, "slipway.yml")); err != nil {

@@ -24,9 +24,11 @@ func (r *reader) check(a *App) {
 	for i, rule := range a.Sync {
 		r.checkSync(fmt.Sprintf("sync[%d]", i), rule, a.Build)
 	}
-	for i, pattern := range a.Ignore {
-		if strings.TrimSpace(pattern) == "" || strings.ContainsAny(pattern, "\r\n") {
-			r.problem(fmt.Sprintf("ignore[%d]", i), "want one pattern")
+	for i, name := range a.Ignore {
+		field := fmt.Sprintf("ignore[%d]", i)
+		r.inside(field, name)
+		if path.Clean(name) == "." || strings.ContainsAny(name, "*?[!") {
+			r.problem(field, "want a path in this folder; patterns belong into .slipwayignore")
 		}
 	}
 }

@@ -23,7 +23,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"slipway.dev/slipway/embedded"
+	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/gobinary"
 	"slipway.dev/slipway/internal/kube"
 )
@@ -132,7 +134,7 @@ func newLoop(ctx context.Context, b *bench) (*loop, error) {
 	}
 	l := &loop{
 		bench: b, client: client, registry: hosting.Data["registry"], source: filepath.Join(b.work, "dev"), byHand: filepath.Join(b.work, "hand"),
-		builder: gobinary.New(gobinary.Base{CACertificates: certificates, ZoneInfo: zones}),
+		builder: gobinary.New(appfile.Go{}, &baseimage.Finder{Own: baseimage.Own{CACertificates: certificates, ZoneInfo: zones}}),
 	}
 	for _, dir := range []string{l.source, l.byHand} {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join(b.root, "examples", "hello"))); err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"slipway.dev/slipway/internal/tree"
 )
 
 // Builder makes images. Builds of one Builder must not overlap.
@@ -26,9 +28,9 @@ type Request struct {
 	Dir      string      // the source directory
 	Name     string      // of the program in the image; the workload's name
 	Platform v1.Platform // of the node that is to run the image
-	// Files are the source, as paths in Dir with slashes, sorted. nil means all files in Dir. A builder uses no other
-	// file of Dir, as far as it can help it.
-	Files []string
+	// Source is what of Dir is source, read just now; nil means that the builder reads it itself. A builder uses no
+	// other file of Dir.
+	Source *tree.Tree
 	// Registry is the environment's registry, such as localhost:5000, where bases are looked for first; "" means none.
 	Registry string
 	// Main chooses one of several main packages, as a path in Dir such as "./cmd/server"; "" means the only one.
@@ -42,6 +44,18 @@ func (r Request) Say(what string) {
 	if r.Update != nil {
 		r.Update(what)
 	}
+}
+
+// Tree is Source, or what is read now, by the rules of Dir's ignore files; ignored are further paths that do not count.
+func (r Request) Tree(ctx context.Context, ignored ...string) (*tree.Tree, error) {
+	if r.Source != nil {
+		return r.Source, nil
+	}
+	rules, err := tree.NewRules(r.Dir, ignored...)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Read(ctx, rules)
 }
 
 // Result is what a build made.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/image"
@@ -104,4 +105,29 @@ func readMessages(stream io.Reader, say func(string)) error {
 			say(message.Status)
 		}
 	}
+}
+
+// SaveTo writes a `docker save` archive of the named images into a file, which is not there when it fails.
+func (e *Engine) SaveTo(ctx context.Context, file string, refs ...string) (err error) {
+	stream, err := e.Save(ctx, refs...)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	target, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("keeping images of the engine: %w", err)
+	}
+	defer func() {
+		if closeErr := target.Close(); err == nil {
+			err = closeErr
+		}
+		if err != nil {
+			_ = os.Remove(file)
+		}
+	}()
+	if _, err := io.Copy(target, stream); err != nil {
+		return fmt.Errorf("keeping images of the engine: %w", err)
+	}
+	return nil
 }

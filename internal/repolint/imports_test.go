@@ -22,7 +22,7 @@ var law = map[string][]string{
 		"internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
-	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
+	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry"),
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
@@ -49,9 +49,8 @@ var law = map[string][]string{
 	"internal/build/...": {"embedded", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
 	"internal/tree":      {"internal/hint"},
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
-	"registry":           {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
-	"registry/contents":  nil,
-	"registry/server":    {"registry/contents", "registry/events"},
+	"registry":           {"internal/docker", "internal/environment", "internal/hint"},
+	"registry/server":    {"registry/events"},
 	"registry/events":    nil,
 
 	"api/...":           nil,
@@ -71,7 +70,7 @@ var law = map[string][]string{
 
 	// Programs that call slipway from outside, and helpers of the build.
 	"internal/e2e":   {"internal/environment", "internal/kube"},
-	"internal/bench": {"embedded", "internal/build/...", "internal/environment", "internal/kube"},
+	"internal/bench": {"embedded", "internal/appfile", "internal/build/...", "internal/environment", "internal/kube"},
 	"scripts/...":    {"internal/build/..."},
 	"examples/...":   nil,
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -28,7 +29,10 @@ func (s *Server) announce(next http.Handler) http.Handler {
 			event.Digest = w.Header().Get("Docker-Content-Digest")
 			event.MediaType = r.Header.Get("Content-Type")
 		}
-		s.publish(event)
+		event.Time = time.Now().UTC()
+		if s.hub != nil {
+			s.hub.Publish(event)
+		}
 		s.logger.Info("registry changed", "action", event.Action, "repository", event.Repository, "tag", event.Tag, "digest", event.Digest)
 	})
 }

@@ -10,8 +10,10 @@ import (
 
 	"slipway.dev/slipway/embedded"
 	"slipway.dev/slipway/internal/build"
-	"slipway.dev/slipway/internal/build/gobinary"
+	"slipway.dev/slipway/internal/build/baseimage"
+	"slipway.dev/slipway/internal/build/choose"
 	"slipway.dev/slipway/internal/dev"
+	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/ui"
@@ -124,7 +126,7 @@ func (o *DevOptions) apps() ([]dev.App, func(), error) {
 		}
 	}
 	for _, dir := range o.Dirs {
-		builder, err := goBuilder()
+		builder, err := newBuilder()
 		if err != nil {
 			closeAll()
 			return nil, nil, err
@@ -149,8 +151,9 @@ func namespaceList(namespace string) []string {
 	return []string{namespace}
 }
 
-// goBuilder builds Go programs on a base of what ships with slipway, so that images do not depend on the machine.
-func goBuilder() (build.Builder, error) {
+// newBuilder builds whatever the folder holds. The base is of what ships with slipway, so that images do not depend on
+// the machine.
+func newBuilder() (build.Builder, error) {
 	certificates, err := embedded.CACertificates()
 	if err != nil {
 		return nil, err
@@ -159,5 +162,5 @@ func goBuilder() (build.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gobinary.New(gobinary.Base{CACertificates: certificates, ZoneInfo: zones}), nil
+	return choose.New(choose.Options{Own: baseimage.Own{CACertificates: certificates, ZoneInfo: zones}, Engine: docker.Connect}), nil
 }

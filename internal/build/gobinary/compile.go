@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	gobuild "go/build"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/hint"
 )
@@ -50,12 +53,13 @@ func findToolchain(ctx context.Context, dir string) (*toolchain, error) {
 }
 
 // context is how the source files of a target are chosen.
-func (t *toolchain) context(p v1.Platform) gobuild.Context {
+func (t *toolchain) context(p v1.Platform, more []string) gobuild.Context {
 	target := gobuild.Default
 	target.GOOS, target.GOARCH, target.CgoEnabled = p.OS, p.Architecture, false
 	if tags := t.flag("tags"); tags != "" {
 		target.BuildTags = strings.Split(tags, ",")
 	}
+	target.BuildTags = append(target.BuildTags, more...)
 	return target
 }
 
@@ -70,20 +74,36 @@ func (t *toolchain) flag(name string) string {
 }
 
 // arguments of the build. What names this machine or its time stays out of the program; the symbol table, which only
-// debuggers read, does too, unless the user's GOFLAGS speak of the linker.
-func (t *toolchain) arguments(main, output string) []string {
+// debuggers read, does too, unless the user's settings speak of the linker.
+func (t *toolchain) arguments(config appfile.Go, rest []string) []string {
 	arguments := []string{"build", "-trimpath", "-buildvcs=false"}
-	if t.flag("ldflags") == "" {
+	switch {
+	case len(config.LDFlags) > 0:
+		arguments = append(arguments, "-ldflags="+strings.Join(config.LDFlags, " "))
+	case t.flag("ldflags") == "":
 		arguments = append(arguments, "-ldflags=-s -w")
 	}
-	return append(arguments, "-o", output, main)
+	if len(config.Tags) > 0 { // a flag wins over GOFLAGS, so that both must be in it
+		tags := config.Tags
+		if others := t.flag("tags"); others != "" {
+			tags = append([]string{others}, tags...)
+		}
+		arguments = append(arguments, "-tags="+strings.Join(tags, ","))
+	}
+	return slices.Concat(arguments, config.Flags, rest)
 }
 
-// compile builds a main package into output. What the compiler complains about is a *build.SourceError.
-func (t *toolchain) compile(ctx context.Context, r build.Request, main, output string) error {
-	cmd := command(ctx, t.program, t.arguments(main, output)...)
+// compile builds a main package; rest are its last arguments, of which the package is the last. What the compiler
+// complains about is a *build.SourceError.
+func (t *toolchain) compile(ctx context.Context, r build.Request, config appfile.Go, rest []string) error {
+	main := rest[len(rest)-1]
+	cmd := command(ctx, t.program, t.arguments(config, rest)...)
 	cmd.Dir = r.Dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
+	cmd.Env = os.Environ()
+	for _, name := range slices.Sorted(maps.Keys(config.Env)) {
+		cmd.Env = append(cmd.Env, name+"="+config.Env[name])
+	}
+	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
 	if absolute, err := filepath.Abs(r.Dir); err == nil {
 		cmd.Env = append(cmd.Env, "PWD="+absolute)
 	}
@@ -96,7 +116,7 @@ func (t *toolchain) compile(ctx context.Context, r build.Request, main, output s
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	output = strings.TrimSpace(said.String())
+	output := strings.TrimSpace(said.String())
 	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && output != "" {
 		return &build.SourceError{Command: "go build " + main, Output: output}
 	}

@@ -1,6 +1,5 @@
-// Package gobinary builds an image out of a Go main package: the compiled program on an otherwise empty base that has
-// what a static Go program may ask of a system. It needs the go command and no engine. It builds no other languages,
-// and puts no files beside the program into the image.
+// Package gobinary builds an image out of a Go main package: the compiled program and its assets, each in a layer of its
+// own, on a base. It needs the go command and no engine. It builds no other languages, and nothing that needs cgo.
 package gobinary
 
 import (
@@ -10,62 +9,81 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"time"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 
+	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/baseimage"
+	"slipway.dev/slipway/internal/build/layer"
+	"slipway.dev/slipway/internal/hint"
+)
+
+const (
+	// assetsPath is where a program finds its assets; the variable tells it. Both names are those of ko, so that what was
+	// written for it runs.
+	assetsPath     = "/var/run/ko"
+	assetsVariable = "KO_DATA_PATH"
+	assetsFolder   = "kodata"
+
+	nonroot = "65532"
 )
 
 // Builder is a build.Builder. Its zero value is not for use; New returns one.
 type Builder struct {
-	base    Base
+	config  appfile.Go
+	bases   *baseimage.Finder
 	settled *toolchain // what the go command said about its settings; nil before the first build
-	layer   v1.Layer   // the base's layer; nil before the first build
 	scratch string     // where the compiled program is; kept, so that an unchanged one is not linked again
 }
 
 var _ build.Builder = (*Builder)(nil)
 
-// New returns a Builder whose images stand on base. It does no I/O.
-func New(base Base) *Builder { return &Builder{base: base} }
+// New returns a Builder; bases stays the caller's to close. It does no I/O.
+func New(config appfile.Go, bases *baseimage.Finder) *Builder {
+	return &Builder{config: config, bases: bases}
+}
 
-// Build compiles the main package of r.Dir for r.Platform and makes its image.
+// Build compiles the main package of r.Dir for r.Platform and makes its image. The same tree gives the same digest
+// wherever the same Go version compiles it and the base is the same.
 func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
 	if r.Platform.OS != "linux" {
 		return nil, fmt.Errorf("building for %s: only linux images can be built", r.Platform)
+	}
+	if info, err := os.Stat(r.Dir); err != nil {
+		return nil, fmt.Errorf("looking at the source: %w", err)
+	} else if !info.IsDir() {
+		return nil, errors.New("looking at the source: " + r.Dir + " is not a directory")
 	}
 	tools, err := b.toolchain(ctx, r.Dir)
 	if err != nil {
 		return nil, err
 	}
-	main, err := findMain(r.Dir, r.Main, tools.context(r.Platform))
+	files, err := r.Tree(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if b.scratch == "" {
-		if b.scratch, err = os.MkdirTemp("", "slipway-build-"); err != nil {
-			return nil, fmt.Errorf("making a folder to build in: %w", err)
-		}
+	src := newSource(files)
+	main, err := findMain(src, r.Dir, b.main(r), tools.context(r.Platform, b.config.Tags))
+	if err != nil {
+		return nil, err
 	}
-	program := filepath.Join(b.scratch, "program")
-	r.Say("compiling " + main)
-	if err := tools.compile(ctx, r, main, program); err != nil {
+	program, err := b.compile(ctx, r, tools, src, main)
+	if err != nil {
 		return nil, err
 	}
 	r.Say("making the image")
-	image, err := b.image(r, program)
-	if err != nil {
-		return nil, err
-	}
-	return &build.Result{Image: image, Program: &build.Program{File: program, Path: entrypoint(r)}}, nil
+	return b.result(ctx, r, src, main, program)
 }
 
-// entrypoint is where the program is in the container.
-func entrypoint(r build.Request) string { return path.Join("/app", r.Name) }
+// main is the package that the user chose, here or in slipway.yaml.
+func (b *Builder) main(r build.Request) string {
+	if r.Main != "" {
+		return r.Main
+	}
+	return b.config.Main
+}
 
 // Close removes the folder that holds the compiled program.
 func (b *Builder) Close() error {
@@ -77,59 +95,101 @@ func (b *Builder) Close() error {
 	return os.RemoveAll(scratch)
 }
 
-// image puts a compiled program on the base.
-func (b *Builder) image(r build.Request, program string) (v1.Image, error) {
-	if b.layer == nil {
-		layer, err := b.base.layer()
+func (b *Builder) compile(ctx context.Context, r build.Request, tools *toolchain, src *source, main string) (string, error) {
+	if b.scratch == "" {
+		scratch, err := os.MkdirTemp("", "slipway-build-")
 		if err != nil {
-			return nil, fmt.Errorf("making the image's base: %w", err)
+			return "", fmt.Errorf("making a folder to build in: %w", err)
 		}
-		b.layer = layer
+		b.scratch = scratch
+	}
+	overlay, err := src.overlay(filepath.Join(b.scratch, "overlay.json"))
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(b.scratch, "program")
+	r.Say("compiling " + main)
+	err = tools.compile(ctx, r, b.config, append(overlay, "-o", program, main))
+	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) && len(overlay) > 0 {
+		err = hint.With(err, "files that git or .slipwayignore ignore are not compiled; `!FILE` in .slipwayignore makes one of them source")
+	}
+	return program, err
+}
+
+// entrypoint is where the program is in the container.
+func entrypoint(r build.Request) string { return path.Join("/app", r.Name) }
+
+// result puts the program and its assets on the base.
+func (b *Builder) result(ctx context.Context, r build.Request, src *source, main, program string) (*build.Result, error) {
+	base, err := b.bases.Find(ctx, baseimage.Query{Base: b.config.Base, Dir: r.Dir, Registry: r.Registry, Platform: r.Platform, Say: r.Say})
+	if err != nil {
+		return nil, err
+	}
+	top := baseimage.Top{Entrypoint: []string{entrypoint(r)}}
+	if b.config.Base == baseimage.Nothing {
+		top.User, top.WorkingDir = nonroot, "/"
+	}
+	assets, err := b.assets(src, main)
+	if err != nil {
+		return nil, err
+	}
+	if assets != nil {
+		top.Layers = append(top.Layers, assets)
+		top.Env = map[string]string{assetsVariable: assetsPath}
 	}
 	binary, err := os.ReadFile(program)
 	if err != nil {
 		return nil, fmt.Errorf("reading the compiled program: %w", err)
 	}
-	entrypoint := entrypoint(r)
-	top, err := newLayer(types.OCIUncompressedLayer, []file{
-		{name: "app/", mode: 0o755},
-		{name: entrypoint[1:], mode: 0o755, content: binary},
-	})
+	compiled, err := layer.Plain(layer.WithFolders([]layer.File{{Name: entrypoint(r)[1:], Mode: 0o755, Content: binary}}))
 	if err != nil {
 		return nil, fmt.Errorf("making the program's layer: %w", err)
 	}
-	image := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
-	if image, err = mutate.AppendLayers(image, b.layer, top); err != nil {
-		return nil, fmt.Errorf("putting the image together: %w", err)
-	}
-	config, err := image.ConfigFile()
+	top.Layers = append(top.Layers, compiled)
+	image, err := baseimage.Put(base, r.Platform, top)
 	if err != nil {
-		return nil, fmt.Errorf("putting the image together: %w", err)
+		return nil, err
 	}
-	config = config.DeepCopy()
-	config.OS, config.Architecture, config.Variant = r.Platform.OS, r.Platform.Architecture, r.Platform.Variant
-	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()} // so that the digest speaks of the content alone
-	config.Config = v1.Config{
-		Entrypoint: []string{entrypoint},
-		User:       fmt.Sprint(nonroot),
-		WorkingDir: "/",
-		Env:        []string{"PATH=/app:/usr/bin:/bin", "HOME=" + home, "SSL_CERT_FILE=" + certificates},
+	evidence, err := billOfMaterials(program, r.Name, image)
+	if err != nil {
+		return nil, err
 	}
-	if image, err = mutate.ConfigFile(image, config); err != nil {
-		return nil, fmt.Errorf("putting the image together: %w", err)
+	return &build.Result{Image: image, Evidence: evidence, Program: &build.Program{File: program, Path: entrypoint(r)}}, nil
+}
+
+// assets packs the folder that slipway.yaml names, or kodata in the main package; nil when there is none.
+func (b *Builder) assets(src *source, main string) (v1.Layer, error) {
+	folder := path.Clean(b.config.Assets)
+	if b.config.Assets == "" {
+		folder = path.Join(main, assetsFolder)
 	}
-	return image, nil
+	if !src.folders[folder] {
+		if b.config.Assets == "" {
+			return nil, nil
+		}
+		return nil, hint.With(fmt.Errorf("the folder of assets, %s, has no source file", folder), "correct build.go.assets in slipway.yaml; files that git ignores do not count")
+	}
+	var names []string
+	for name := range src.files {
+		if inside, ok := strings.CutPrefix(name, folder+"/"); ok {
+			names = append(names, inside)
+		}
+	}
+	files, err := layer.FromFolder(filepath.Join(src.dir, filepath.FromSlash(folder)), names, assetsPath)
+	if err != nil {
+		return nil, fmt.Errorf("making the layer of assets: %w", err)
+	}
+	assets, err := layer.Plain(layer.WithFolders(files))
+	if err != nil {
+		return nil, fmt.Errorf("making the layer of assets: %w", err)
+	}
+	return assets, nil
 }
 
 // toolchain asks the go command for its settings, once.
 func (b *Builder) toolchain(ctx context.Context, dir string) (*toolchain, error) {
 	if b.settled != nil {
 		return b.settled, nil
-	}
-	if info, err := os.Stat(dir); err != nil {
-		return nil, fmt.Errorf("looking at the source: %w", err)
-	} else if !info.IsDir() {
-		return nil, errors.New("looking at the source: " + dir + " is not a directory")
 	}
 	tools, err := findToolchain(ctx, dir)
 	if err != nil {

@@ -19,7 +19,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/gobinary"
 	"slipway.dev/slipway/internal/hint"
 )
@@ -50,7 +52,7 @@ func unpack(t *testing.T, archive string) string {
 	return dir
 }
 
-func base(t *testing.T) gobinary.Base {
+func base(t *testing.T) baseimage.Own {
 	t.Helper()
 	var zones bytes.Buffer
 	archive := zip.NewWriter(&zones)
@@ -64,12 +66,18 @@ func base(t *testing.T) gobinary.Base {
 	if err := archive.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return gobinary.Base{CACertificates: []byte("PEM"), ZoneInfo: zones.Bytes()}
+	return baseimage.Own{CACertificates: []byte("PEM"), ZoneInfo: zones.Bytes()}
 }
 
 func newBuilder(t *testing.T) *gobinary.Builder {
 	t.Helper()
-	b := gobinary.New(base(t))
+	return newBuilderOf(t, appfile.Go{})
+}
+
+func newBuilderOf(t *testing.T, config appfile.Go) *gobinary.Builder {
+	t.Helper()
+	bases := &baseimage.Finder{Own: base(t)}
+	b := gobinary.New(config, bases)
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
