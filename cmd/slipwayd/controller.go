@@ -25,10 +25,12 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
+	conventionsv1alpha1 "slipway.dev/slipway/api/conventions/v1alpha1"
 	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/ingress"
+	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/image"
 	"slipway.dev/slipway/internal/supplychain/controller"
 	"slipway.dev/slipway/internal/version"
@@ -135,7 +137,7 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 	config.QPS = -1
 	config.UserAgent = "slipwayd/" + version.Version()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cartov1alpha1.AddToScheme, slipwayv1alpha1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, cartov1alpha1.AddToScheme, conventionsv1alpha1.AddToScheme, slipwayv1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("registering kinds: %w", err)
 		}
@@ -198,6 +200,14 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		MaxConcurrent: options.maxConcurrent,
 	}); err != nil {
 		return fmt.Errorf("setting up the image stage: %w", err)
+	}
+	if err := convention.Setup(mgr, convention.Options{
+		Aliases:       options.registryAliases,
+		Secrets:       secrets,
+		MaxConcurrent: options.maxConcurrent,
+		Logger:        logger,
+	}); err != nil {
+		return fmt.Errorf("setting up the convention stage: %w", err)
 	}
 	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
 		return fmt.Errorf("setting up the ingress proxy: %w", err)

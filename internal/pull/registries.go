@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"net/url"
 	"time"
@@ -63,6 +64,24 @@ func configOf(ctx context.Context, reference name.Reference, session http.RoundT
 	}
 	config, err := image.ConfigFile()
 	return found.Digest.String(), config, err
+}
+
+// Layer opens one layer of an image, uncompressed, by the digest of its content. The image is of the linux platform with
+// the architecture given. It is read while ctx lasts.
+func (r *Registries) Layer(ctx context.Context, reference name.Reference, auth authn.Authenticator, architecture string, content v1.Hash) (io.ReadCloser, error) {
+	session, err := r.sessions.get(ctx, reference.Context(), auth, r.transport)
+	if err != nil {
+		return nil, err
+	}
+	image, err := remote.Image(reference, remote.WithContext(ctx), remote.WithTransport(session), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: architecture}))
+	if err != nil {
+		return nil, err
+	}
+	layer, err := image.LayerByDiffID(content)
+	if err != nil {
+		return nil, err
+	}
+	return layer.Uncompressed()
 }
 
 // Digest asks where reference points now.
