@@ -8,7 +8,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 func randomImage(t *testing.T) v1.Image {
@@ -56,28 +55,5 @@ func TestFromLayout(t *testing.T) {
 	}
 	if _, err := fromLayout(t.TempDir(), "x"); err == nil {
 		t.Error("an empty folder was taken for an OCI layout")
-	}
-}
-
-func TestUncompressed(t *testing.T) {
-	original := randomImage(t)
-	plain, err := uncompressed(original)
-	if err != nil {
-		t.Fatal(err)
-	}
-	layers, err := plain.Layers()
-	if err != nil || len(layers) != 2 {
-		t.Fatalf("%d layers, %v, want 2", len(layers), err)
-	}
-	before, err := original.Layers()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, layer := range layers {
-		mediaType, _ := layer.MediaType()
-		inside, _ := before[i].DiffID()
-		if got, _ := layer.Digest(); got != inside || mediaType != types.OCIUncompressedLayer {
-			t.Errorf("layer %d is %s %s, want the tar archive %s", i, mediaType, got, inside)
-		}
 	}
 }

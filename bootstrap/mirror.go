@@ -9,20 +9,18 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/profiles"
+	"slipway.dev/slipway/registry"
+	"slipway.dev/slipway/registry/contents"
 )
 
-// mirrorPrefix keeps upstream's images apart from the apps', so that none can shadow one.
-const mirrorPrefix = "mirror/"
+const mirrorPrefix = contents.MirrorPrefix
 
 // mirroredHosts are the registries whose images are looked for in the environment's own first, and the address of
 // each.
@@ -151,51 +149,11 @@ func (u *up) saved(ctx context.Context, ref string) (v1.Image, func(), error) {
 	}
 	image, err := tarball.ImageFromPath(file.Name(), nil)
 	if err == nil {
-		image, err = uncompressed(image)
+		image, err = registry.Plain(image)
 	}
 	if err != nil {
 		release()
 		return nil, nothing, fmt.Errorf("reading %s out of the engine: %w", ref, err)
 	}
 	return image, release, nil
-}
-
-// uncompressed returns the image with its layers as plain tar archives. Over loopback, compressing and inflating
-// takes far longer than copying: gzip does some 80 MB/s here, a copy with its digest more than ten times that.
-func uncompressed(image v1.Image) (v1.Image, error) {
-	layers, err := image.Layers()
-	if err != nil {
-		return nil, err
-	}
-	file, err := image.ConfigFile()
-	if err != nil {
-		return nil, err
-	}
-	bare := file.DeepCopy()
-	bare.RootFS.DiffIDs, bare.History = nil, nil
-	plain, err := mutate.ConfigFile(mutate.MediaType(empty.Image, types.OCIManifestSchema1), bare)
-	if err != nil {
-		return nil, err
-	}
-	plain = mutate.ConfigMediaType(plain, types.OCIConfigJSON)
-	additions := make([]mutate.Addendum, 0, len(layers))
-	for _, layer := range layers {
-		additions = append(additions, mutate.Addendum{Layer: plainLayer{layer}, MediaType: types.OCIUncompressedLayer})
-	}
-	return mutate.Append(plain, additions...)
-}
-
-// plainLayer is a layer that is sent as it is inside.
-type plainLayer struct{ v1.Layer }
-
-func (l plainLayer) Digest() (v1.Hash, error)            { return l.DiffID() }
-func (l plainLayer) Compressed() (io.ReadCloser, error)  { return l.Uncompressed() }
-func (l plainLayer) MediaType() (types.MediaType, error) { return types.OCIUncompressedLayer, nil }
-func (l plainLayer) Size() (int64, error) {
-	content, err := l.Uncompressed()
-	if err != nil {
-		return 0, err
-	}
-	defer content.Close()
-	return io.Copy(io.Discard, content)
 }

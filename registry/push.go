@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
-	"sync/atomic"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -19,17 +21,28 @@ import (
 // pushJobs is how many blobs are looked for and sent at once. An app's image has few, and they go over loopback.
 const pushJobs = 8
 
-// Pusher pushes images to the local registry and keeps its connections between pushes. It remembers nothing else: a
-// registry may lose blobs at any time, and over loopback asking for them costs a millisecond. It is safe for
-// concurrent use.
+// defaultPatience is how long a push waits for a registry that does not answer: its container starts again within two
+// seconds, on a busy machine later.
+const defaultPatience = 15 * time.Second
+
+// Pusher pushes images and what is attached to them. It keeps its connections, and remembers what it has seen in the
+// registry, so that a push asks only for what is new. That memory is a guess: the registry refuses a manifest whose blobs
+// it lacks, then all is looked for again. It is safe for concurrent use.
 type Pusher struct {
-	counter *sentCounter
+	// Patience is how long a push waits for a registry that does not answer, or has just lost what it had; 0 means 15 s.
+	// Set it before the first push.
+	Patience time.Duration
+
+	transport http.RoundTripper
+	mutex     sync.Mutex
+	session   *remote.Pusher     // nil: nothing is known
+	places    map[v1.Hash]string // where layers were pushed to, as registry/repository
 }
 
 // Pushed is what a push did.
 type Pushed struct {
 	Reference name.Digest // the image, by digest
-	Bytes     int64       // of blobs that were missing and were sent; about right when pushes overlap
+	Bytes     int64       // of blobs that were missing and were sent, again if need be
 }
 
 // NewPusher returns a Pusher; it does no I/O. A nil transport means go-containerregistry's own.
@@ -37,56 +50,178 @@ func NewPusher(roundTripper http.RoundTripper) *Pusher {
 	if roundTripper == nil {
 		roundTripper = remote.DefaultTransport
 	}
-	return &Pusher{counter: &sentCounter{inner: roundTripper}}
+	return &Pusher{transport: countingTransport{roundTripper}, places: map[v1.Hash]string{}}
 }
 
-// Push makes image what tag means: layers in parallel, only those that the registry lacks, the manifest last. Nothing
-// is repeated when ctx ends; blobs that arrived stay, and the next push finds them.
-func (p *Pusher) Push(ctx context.Context, image v1.Image, tag name.Tag) (*Pushed, error) {
-	before := p.counter.sent.Load()
+// Push makes image what tag means: layers in parallel, only those that the registry lacks, each as it is (see Plain), the
+// manifest last. Layers that went to another repository of the registry are mounted from there. When the registry goes
+// away in the middle, the push goes on as soon as it is back. When ctx ends, blobs that arrived stay, and the next push
+// finds them. update is told how it goes, from any goroutine; nil is allowed.
+func (p *Pusher) Push(ctx context.Context, image v1.Image, tag name.Tag, update func(Progress)) (*Pushed, error) {
 	digest, err := image.Digest()
 	if err != nil {
 		return nil, fmt.Errorf("pushing %s: %w", tag, err)
 	}
-	if err := remote.Write(tag, image, remote.WithContext(ctx), remote.WithTransport(p.counter), remote.WithJobs(pushJobs)); err != nil {
+	s := &sending{update: update}
+	mountable, err := p.mountable(image, tag.Context())
+	if err != nil {
+		return nil, fmt.Errorf("pushing %s: %w", tag, err)
+	}
+	err = p.persist(withSending(ctx, s), tag, func(ctx context.Context, session *remote.Pusher) error {
+		return session.Push(ctx, tag, mountable)
+	})
+	if err != nil {
 		return nil, pushError(ctx, tag, err)
 	}
-	return &Pushed{Reference: tag.Context().Digest(digest.String()), Bytes: p.counter.sent.Load() - before}, nil
+	p.remember(image, tag.Context())
+	if update != nil {
+		update(s.progress())
+	}
+	return &Pushed{Reference: tag.Context().Digest(digest.String()), Bytes: s.sent.Load()}, nil
 }
 
-func pushError(ctx context.Context, tag name.Tag, err error) error {
+// persist runs work until it succeeds, fails for good, or the registry has not come back in time.
+func (p *Pusher) persist(ctx context.Context, ref name.Reference, work func(context.Context, *remote.Pusher) error) error {
+	patience := p.Patience
+	if patience == 0 {
+		patience = defaultPatience
+	}
+	deadline := time.Now().Add(patience)
+	for pause := 25 * time.Millisecond; ; pause = min(2*pause, 400*time.Millisecond) {
+		session, err := p.current()
+		if err != nil {
+			return err
+		}
+		err = work(ctx, session)
+		if err == nil || ctx.Err() != nil || !passes(err) {
+			return err
+		}
+		p.forget(session)
+		if time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// passes says whether the same push may succeed a moment later: the registry does not answer, ends, or has lost what this
+// session believed to be there. The end of another push, on whose blob this one waited, passes, too.
+func passes(err error) bool {
+	var refusal *transport.Error
+	if !errors.As(err, &refusal) {
+		var connection *url.Error
+		return errors.As(err, &connection) || errors.Is(err, context.Canceled)
+	}
+	if refusal.StatusCode >= http.StatusInternalServerError {
+		return true
+	}
+	return slices.ContainsFunc(refusal.Errors, func(one transport.Diagnostic) bool {
+		switch one.Code {
+		case transport.BlobUnknownErrorCode, transport.BlobUploadUnknownErrorCode, transport.BlobUploadInvalidErrorCode,
+			transport.ManifestBlobUnknownErrorCode, transport.ManifestUnverifiedErrorCode:
+			return true
+		}
+		return false
+	})
+}
+
+// current returns the session, a new one when there is none. What fails is tried again here, not there: the library would
+// wait for seconds, and not for a refused connection.
+func (p *Pusher) current() (*remote.Pusher, error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.session != nil {
+		return p.session, nil
+	}
+	once := remote.Backoff{Duration: time.Millisecond, Steps: 1}
+	session, err := remote.NewPusher(remote.WithTransport(p.transport), remote.WithJobs(pushJobs), remote.WithRetryBackoff(once))
+	if err != nil {
+		return nil, fmt.Errorf("preparing to push: %w", err)
+	}
+	p.session = session
+	return session, nil
+}
+
+// forget drops what a session knew, unless another has taken its place.
+func (p *Pusher) forget(session *remote.Pusher) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.session == session {
+		p.session = nil
+		clear(p.places)
+	}
+}
+
+// mostPlaces bounds the memory of a session that runs for days.
+const mostPlaces = 4096
+
+func (p *Pusher) remember(image v1.Image, repository name.Repository) {
+	layers, err := image.Layers()
+	if err != nil {
+		return
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if len(p.places) > mostPlaces {
+		clear(p.places)
+	}
+	for _, layer := range layers {
+		if digest, err := layer.Digest(); err == nil {
+			p.places[digest] = repository.Name()
+		}
+	}
+}
+
+// mountable returns image with those of its layers that are known from another repository saying so.
+func (p *Pusher) mountable(image v1.Image, to name.Repository) (v1.Image, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	mounted := false
+	for i, layer := range layers {
+		digest, err := layer.Digest()
+		if err != nil {
+			return nil, err
+		}
+		place := p.places[digest]
+		if place == "" || place == to.Name() {
+			continue
+		}
+		from, err := name.NewRepository(place)
+		if err != nil || from.RegistryStr() != to.RegistryStr() {
+			continue
+		}
+		layers[i] = &remote.MountableLayer{Layer: layer, Reference: from.Tag("latest")}
+		mounted = true
+	}
+	if !mounted {
+		return image, nil
+	}
+	return relayered{image, layers}, nil
+}
+
+// relayered is an image whose layers know where else they are.
+type relayered struct {
+	v1.Image
+	layers []v1.Layer
+}
+
+func (r relayered) Layers() ([]v1.Layer, error) { return r.layers, nil }
+
+func pushError(ctx context.Context, what fmt.Stringer, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	var refusal *transport.Error
 	if errors.As(err, &refusal) {
-		return fmt.Errorf("pushing %s: %w", tag, err)
+		return fmt.Errorf("pushing %s: %w", what, err)
 	}
-	return hint.With(fmt.Errorf("pushing %s: %w", tag, err), "is the registry running? `slipway status` says, and `slipway up` repairs it")
-}
-
-// sentCounter counts the bytes of blobs that go to the registry.
-type sentCounter struct {
-	inner http.RoundTripper
-	sent  atomic.Int64
-}
-
-func (c *sentCounter) RoundTrip(request *http.Request) (*http.Response, error) {
-	if request.Method == http.MethodPatch && request.Body != nil {
-		counted := request.Clone(request.Context())
-		counted.Body = &countedBody{ReadCloser: request.Body, sent: &c.sent}
-		request = counted
-	}
-	return c.inner.RoundTrip(request)
-}
-
-type countedBody struct {
-	io.ReadCloser
-	sent *atomic.Int64
-}
-
-func (b *countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.sent.Add(int64(n))
-	return n, err
+	return hint.With(fmt.Errorf("pushing %s: %w", what, err), "is the registry running? `slipway status` says, and `slipway up` repairs it")
 }

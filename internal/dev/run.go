@@ -16,6 +16,7 @@ import (
 
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/hint"
+	"slipway.dev/slipway/registry"
 )
 
 // fieldManager owns what dev applies.
@@ -103,7 +104,9 @@ func (a *app) push(ctx context.Context, r *record, image v1.Image) (name.Digest,
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}
-	pushed, err := a.pusher.Push(ctx, image, tag)
+	pushed, err := a.pusher.Push(ctx, image, tag, func(p registry.Progress) {
+		step.update(fmt.Sprintf("%.0f of %.0f MB", float64(p.Sent)/1e6, float64(p.Total)/1e6))
+	})
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}

@@ -22,7 +22,7 @@ var law = map[string][]string{
 		"internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
-	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry"),
+	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
@@ -49,8 +49,9 @@ var law = map[string][]string{
 	"internal/build/...": {"embedded", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
 	"internal/tree":      {"internal/hint"},
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
-	"registry":           {"internal/docker", "internal/environment", "internal/hint"},
-	"registry/server":    {"registry/events"},
+	"registry":           {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
+	"registry/contents":  nil,
+	"registry/server":    {"registry/contents", "registry/events"},
 	"registry/events":    nil,
 
 	"api/...":           nil,

@@ -39,7 +39,7 @@ func (t *Tree) DockerContext(dockerfile string) (*Tree, error) {
 }
 
 func (t *Tree) without(matcher *patternmatcher.PatternMatcher, kept ...string) (*Tree, error) {
-	out := &Tree{root: t.root, Odd: t.Odd}
+	out := &Tree{root: t.root, rules: t.rules, Odd: t.Odd}
 	for _, f := range t.Files {
 		ignored, err := matcher.MatchesOrParentMatches(filepath.FromSlash(f.Name))
 		if err != nil {

@@ -2,9 +2,11 @@ package tree
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -12,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// git runs the real git in a folder, without the settings of who runs the tests.
-func git(t testing.TB, dir string, arguments ...string) string {
+// runGit runs the real git in a folder, without the settings of who runs the tests.
+func runGit(t testing.TB, dir string, arguments ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("git")
 	if err != nil {
@@ -45,7 +47,7 @@ func write(t testing.TB, dir, name, content string) {
 // sourceByGit lists what git does not ignore.
 func sourceByGit(t testing.TB, dir string) []string {
 	t.Helper()
-	out := git(t, dir, "ls-files", "-z", "--cached", "--others", "--exclude-per-directory=.gitignore")
+	out := runGit(t, dir, "ls-files", "-z", "--cached", "--others", "--exclude-per-directory=.gitignore")
 	names := slices.DeleteFunc(strings.Split(out, "\x00"), func(name string) bool { return name == "" })
 	slices.Sort(names)
 	return names
@@ -93,7 +95,7 @@ func TestPatternsAsGit(t *testing.T) {
 		"sub/deep/*\n!sub/deep/er/", "!a\na", "a\n!a", "x/**/file", "**/foo/bar", "**/foo/**/bar", "foo1/**/bar", "z/foo**/q", "z/**bar/q", "abc/**/ghi", "abc/def/**", "abc/**/",
 	}
 	dir := t.TempDir()
-	git(t, dir, "init", "-q")
+	runGit(t, dir, "init", "-q")
 	for _, name := range someFiles {
 		write(t, dir, name, "")
 	}
@@ -105,4 +107,54 @@ func TestPatternsAsGit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// notCompared is what git itself has changed its mind about: two stars behind something other than a slash.
+var notCompared = regexp.MustCompile(`[^/!\n]\*\*|\\/|\x00`)
+
+// TestRandomPatternsAsGit puts ignore files together from what matters in them.
+func TestRandomPatternsAsGit(t *testing.T) {
+	dir := t.TempDir()
+	runGit(t, dir, "init", "-q")
+	for _, name := range someFiles {
+		write(t, dir, name, "")
+	}
+	parts := []string{
+		"a", "b", "o", "foo", "bar", "sub", "deep", "/", "/", "*", "*", "**/", "/**", "?", "[", "]", "!", "^", "-", "\\", ".", "log", " ", "\n", "\n!", "[a-z]", "[!f]",
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		var content strings.Builder
+		for range 1 + random.IntN(9) {
+			content.WriteString(parts[random.IntN(len(parts))])
+		}
+		if notCompared.MatchString(content.String()) {
+			continue
+		}
+		write(t, dir, ".gitignore", content.String())
+		if diff := cmp.Diff(sourceByGit(t, dir), sourceByUs(t, dir)); diff != "" {
+			t.Errorf("with %q as .gitignore, source (-git +ours):\n%s", content.String(), diff)
+		}
+	}
+}
+
+// FuzzPatterns has git judge any ignore file.
+func FuzzPatterns(f *testing.F) {
+	for _, seed := range []string{"*.log\n!a.log", "/foo/**/y", "file[!0-9]", "sub/**\n!sub/**/", "a[\\]]b", "**/bar", "[[:alpha:]-c]", "a\\", "trail\\ "} {
+		f.Add(seed)
+	}
+	dir := f.TempDir()
+	runGit(f, dir, "init", "-q")
+	for _, name := range someFiles {
+		write(f, dir, name, "")
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		if notCompared.MatchString(content) {
+			t.Skip()
+		}
+		write(t, dir, ".gitignore", content)
+		if diff := cmp.Diff(sourceByGit(t, dir), sourceByUs(t, dir)); diff != "" {
+			t.Errorf("with %q as .gitignore, source (-git +ours):\n%s", content, diff)
+		}
+	})
 }

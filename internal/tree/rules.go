@@ -77,21 +77,17 @@ func NewRules(dir string, ignored ...string) (*Rules, error) {
 
 // findTop finds the repository in which root is. Where that ignores root, root stands for itself.
 func (r *Rules) findTop() {
-	for folder := r.root; ; folder = filepath.Dir(folder) {
-		if _, err := os.Lstat(filepath.Join(folder, ".git")); err == nil {
-			below, err := filepath.Rel(folder, r.root)
-			if err != nil || below == "." {
-				return
-			}
-			outer := &Rules{root: folder, top: folder, files: map[string][]pattern{}}
-			if !outer.Ignores(filepath.ToSlash(below), true) {
-				r.top, r.below = folder, filepath.ToSlash(below)
-			}
-			return
-		}
-		if folder == filepath.Dir(folder) {
-			return
-		}
+	repository, found := findRepository(r.root)
+	if !found || repository.top == r.root {
+		return
+	}
+	below, err := filepath.Rel(repository.top, r.root)
+	if err != nil {
+		return
+	}
+	outer := &Rules{root: repository.top, top: repository.top, files: map[string][]pattern{}}
+	if !outer.Ignores(filepath.ToSlash(below), true) {
+		r.top, r.below = repository.top, filepath.ToSlash(below)
 	}
 }
 

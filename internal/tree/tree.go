@@ -27,6 +27,7 @@ type File struct {
 // for.
 type Tree struct {
 	root  string
+	rules *Rules
 	Files []File // sorted by name
 	// Odd are names of what is there and cannot be part of a tree: symbolic links that lead out of it, sockets, pipes and
 	// devices; sorted.
@@ -36,7 +37,7 @@ type Tree struct {
 // Read lists the source of the directory for which the rules are. Folders without files are not part of it. An error
 // wraps fs.ErrNotExist when the directory is not there.
 func Read(ctx context.Context, r *Rules) (*Tree, error) {
-	t := &Tree{root: r.root}
+	t := &Tree{root: r.root, rules: r}
 	if info, err := os.Stat(r.root); err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)
 	} else if !info.IsDir() {

@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -29,10 +28,7 @@ func (s *Server) announce(next http.Handler) http.Handler {
 			event.Digest = w.Header().Get("Docker-Content-Digest")
 			event.MediaType = r.Header.Get("Content-Type")
 		}
-		event.Time = time.Now().UTC()
-		if s.hub != nil {
-			s.hub.Publish(event)
-		}
+		s.publish(event)
 		s.logger.Info("registry changed", "action", event.Action, "repository", event.Repository, "tag", event.Tag, "digest", event.Digest)
 	})
 }

@@ -14,11 +14,12 @@ func configure(root string) *configuration.Configuration {
 			"filesystem": {"rootdirectory": root},
 			// Garbage collection and `crane delete` need it.
 			"delete": {"enabled": true},
-			"cache":  {"blobdescriptor": "inmemory"},
+			// No cache of blob descriptors: what a sweep or a lost volume took must not be believed to be there, and
+			// looking at a local disk takes some ten microseconds.
 			"maintenance": {"uploadpurging": map[any]any{
 				"enabled":  true,
-				"age":      "24h", // nobody resumes an upload to a local registry on the next day
-				"interval": "12h",
+				"age":      "1h", // an upload that was broken off is never resumed, and its data fills the disk
+				"interval": "15m",
 				"dryrun":   false,
 			}},
 		},

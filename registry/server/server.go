@@ -1,5 +1,5 @@
-// Package server is slipway's image registry: distribution as a library, over a directory, with a stream of
-// push events and a health check beside it. It speaks plain HTTP and checks no credentials, so whoever runs
+// Package server is slipway's image registry: distribution as a library, over a directory, with what that lacks beside
+// it: referrers, a stream of push events, a listing, sweeps that pushes can go on beside, and a health check. It speaks plain HTTP and checks no credentials, so whoever runs
 // it binds it to loopback or to a network of its own. The container that it runs in is package registry's.
 package server
 
@@ -16,6 +16,7 @@ import (
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/filesystem" // the only storage we use
 
+	"slipway.dev/slipway/registry/contents"
 	"slipway.dev/slipway/registry/events"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 // Server is a registry over one directory.
 type Server struct {
 	root    string
+	store   *store
+	gate    *gate
 	app     *handlers.App
 	hub     *events.Hub // nil without events
 	logger  *slog.Logger
@@ -53,7 +56,7 @@ func New(ctx context.Context, options Options) (*Server, error) {
 	if err := os.MkdirAll(options.Root, 0o755); err != nil {
 		return nil, fmt.Errorf("making the registry's directory: %w", err)
 	}
-	server := &Server{root: options.Root, logger: options.Logger}
+	server := &Server{root: options.Root, store: newStore(options.Root), gate: newGate(time.Now()), logger: options.Logger}
 	if server.logger == nil {
 		server.logger = slog.New(slog.DiscardHandler)
 	}
@@ -87,9 +90,11 @@ func (s *Server) routes() http.Handler {
 	if s.hub != nil {
 		mux.Handle(events.Path, s.hub)
 	}
+	mux.HandleFunc("GET "+contents.Path, s.contents)
+	mux.HandleFunc("POST "+contents.SweepPath, s.sweepRequested)
 	// Without a pattern of its own "/slipway/" would reach distribution, which knows only /v2/.
 	mux.Handle("/slipway/", http.NotFoundHandler())
-	mux.Handle("/", s.announce(s.app))
+	mux.Handle("/", s.withReferrers(s.guarded(s.announce(s.app))))
 	return mux
 }
 
