@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/dev/...", "internal/build/...", "profiles", "embedded",
+	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
@@ -51,6 +51,7 @@ var law = map[string][]string{
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
 	"registry":           {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
 	"registry/contents":  nil,
+	"internal/collect":   with(leaves, "registry", "registry/contents"),
 	"registry/server":    {"registry/contents", "registry/events"},
 	"registry/events":    nil,
 

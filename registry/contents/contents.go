@@ -34,7 +34,8 @@ type Listing struct {
 
 // Keep is what a sweep must not remove, whatever its age.
 type Keep struct {
-	// Digests are of manifests, in any repository; others are ignored.
+	// Digests are of manifests, in any repository, or of blobs, which keep the manifests that name them: the address of
+	// a source artifact holds its layer's. Others are ignored.
 	Digests []string `json:"digests"`
 	// References are REPOSITORY:TAG or REPOSITORY (then latest), without the registry's host.
 	References []string `json:"references"`

@@ -28,7 +28,7 @@ type planner struct {
 	young   func(digest string, written time.Time) bool
 	budget  int64
 
-	byDigest  map[string][]*heldImage // in all repositories
+	byDigest  map[string][]*heldImage // in all repositories: what a digest names, or is a part of
 	referrers map[*heldImage][]*heldImage
 	children  map[*heldImage][]*heldImage
 	parents   map[*heldImage]int // how many indexes name it
@@ -74,6 +74,7 @@ func (p *planner) relate() {
 		p.uses[image.Digest]++
 		for _, blob := range image.manifest.blobs() {
 			p.uses[blob]++
+			p.byDigest[blob] = append(p.byDigest[blob], image)
 		}
 	}
 	for _, image := range p.holding.images {
@@ -128,7 +129,7 @@ func (p *planner) need(image *heldImage) {
 		p.need(other)
 	}
 	for _, subject := range p.byDigest[image.Subject] {
-		if subject.Repository == image.Repository {
+		if subject.Repository == image.Repository && subject.Digest == image.Subject {
 			p.need(subject)
 		}
 	}

@@ -319,7 +319,7 @@ func TestSweepAsAProgram(t *testing.T) {
 
 func TestKilledInTheMiddleOfASweep(t *testing.T) {
 	y := newYard(t)
-	const images = 120
+	const images = 60
 	for i := range images {
 		y.push(fmt.Sprint("image-", i), "apps/hello:latest")
 		if i%10 == 0 {
