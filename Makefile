@@ -38,11 +38,13 @@ build: layer ## build bin/slipway, with slipwayd inside, for GOOS and GOARCH
 	@GOOS=$(GOOS) GOARCH=$(GOARCH) $(go_build) -o bin/slipway$(exe) ./cmd/slipway
 
 .PHONY: layer
-layer: upstream ## build slipwayd for linux and pack it as the layer that slipway embeds
+layer: upstream ## build slipwayd and slipway-init for linux and pack them as the layer that slipway embeds
 	@mkdir -p out
 	@echo "building slipwayd for linux/$(GOARCH)"
 	@GOOS=linux GOARCH=$(GOARCH) $(go_build) -o out/slipwayd-linux-$(GOARCH) ./cmd/slipwayd
-	@$(host) $(GO) run -buildvcs=false ./scripts/layer -name slipwayd -stamp out/slipwayd-linux-$(GOARCH).stamp out/slipwayd-linux-$(GOARCH) $(layer)
+	@GOOS=linux GOARCH=$(GOARCH) CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "-s -w" -o out/slipway-init-linux-$(GOARCH) ./cmd/slipway-init
+	@$(host) $(GO) run -buildvcs=false ./scripts/layer -stamp out/slipwayd-linux-$(GOARCH).stamp $(layer) \
+	  slipwayd=out/slipwayd-linux-$(GOARCH) slipway-init=out/slipway-init-linux-$(GOARCH)
 
 .PHONY: upstream
 upstream: ## fetch what slipway embeds of other projects (embedded/upstream)

@@ -22,12 +22,14 @@ var law = map[string][]string{
 		"internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
+	"cmd/slipway-init": {"internal/supervise/..."},
+
 	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/tree", "registry"),
+	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/supervise/wire", "internal/tree", "registry"),
 	"internal/supplychain/template":  {"api/..."},
 	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
@@ -43,6 +45,7 @@ var law = map[string][]string{
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/pull", "internal/version"},
+	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
 	"internal/appfile":   {"internal/hint"},
