@@ -29,12 +29,22 @@ type Task interface {
 	Fail(err error)
 }
 
-// Event is one line of `--progress json`: an object with the fields below, in this order.
+// Event is one line of `--progress json`: an object with the fields below, in this order. docs/progress.md describes
+// them for users.
 type Event struct {
-	Time    time.Time `json:"time"`              // when it happened, RFC 3339 with fractions, UTC
-	Type    string    `json:"type"`              // start, update, done, skip, fail, message or warning
-	ID      string    `json:"id,omitempty"`      // the task's identifier; absent for messages
-	Title   string    `json:"title,omitempty"`   // the task's title
-	Detail  string    `json:"detail,omitempty"`  // how far, what was made, or why not
-	Seconds float64   `json:"seconds,omitempty"` // how long the task took; with done, skip and fail
+	Time time.Time `json:"time"` // when it happened, RFC 3339 with fractions, UTC
+	// Type is start, update, done, skip or fail of a task; message or warning; and of `dev` also run, passed, failed or
+	// superseded of a run, log and addresses.
+	Type string `json:"type"`
+	App  string `json:"app,omitempty"` // the workload's name, with `dev`; absent for what belongs to no app
+	Run  int    `json:"run,omitempty"` // the run's number, from 1, with `dev`
+	ID   string `json:"id,omitempty"`  // the task's identifier; absent for messages
+
+	Title     string    `json:"title,omitempty"`     // the task's title
+	Detail    string    `json:"detail,omitempty"`    // how far, what was made, why not; the line of a log
+	Seconds   float64   `json:"seconds,omitempty"`   // how long the task or the run took
+	Cause     []string  `json:"cause,omitempty"`     // the files that were saved; with run
+	Pod       string    `json:"pod,omitempty"`       // whose line it is; with log
+	Container string    `json:"container,omitempty"` // and of which of its containers
+	Addresses []Address `json:"addresses,omitempty"` // where the app answers; with addresses
 }

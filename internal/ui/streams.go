@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 )
@@ -27,6 +28,9 @@ type Streams struct {
 
 	// size asks the terminal again, because a user may resize it; nil in tests.
 	size func() (columns, lines int)
+
+	mutex   sync.Mutex // guards what follows
+	restore func()     // gives the terminal's settings back; nil when they were not changed
 }
 
 // System returns the process's own streams.
@@ -89,10 +93,22 @@ func (s *Streams) dimensions() (columns, lines int) {
 	return columns, lines
 }
 
-// RestoreCursor makes the cursor visible again. It is for a process that is about to be killed in the middle of
-// live progress; Display.Close does it otherwise.
+// RestoreCursor makes the terminal what it was: the cursor visible, its settings the user's. It is for a process that is
+// about to be killed or stopped in the middle of live progress; Display.Close does it otherwise.
 func (s *Streams) RestoreCursor() {
+	s.mutex.Lock()
+	if s.restore != nil {
+		s.restore()
+	}
+	s.mutex.Unlock()
 	if s.ErrIsTerminal && !s.Dumb {
 		_, _ = io.WriteString(s.Err, showCursor+wrapOn)
 	}
+}
+
+// onRestore says how the terminal's settings are given back.
+func (s *Streams) onRestore(restore func()) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.restore = restore
 }
