@@ -1,28 +1,40 @@
 package dev
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 
+	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/ui"
 )
 
-// app is one of a session's apps. Its runs never overlap, so but for the forwarding it needs no lock.
+// app is one of a session's apps. Its runs never overlap, and what tends to it between them does not overlap them, so
+// it needs no lock.
 type app struct {
 	*session
+	*cluster // where the current run goes
 	App
 	name     string // its workload's, when the session began
 	file     string // the workload's
-	progress ui.Progress
-	forward  *forward
+	view     ui.AppView
+	progress ui.Progress // the view, for what is said
+	forwards *forwards
+	life     context.Context //nolint:containedctx // of the session, for what outlives a run
+	asked    chan trigger    // runs that are wanted for another reason than a save
 
-	observer *observer // of the workload that was last applied; nil before
-	checked  string    // the content of the workload file for which a chain was found
+	observer *observer     // of the workload that was last applied; nil before
+	checked  string        // the content of the workload file for which a chain was found
+	kept     *build.Result // what was built from the files as they are; nil where that is not sure
+	applied  appliedTo     // what the last run made of the workload
+	arrived  target        // what the last run that passed arrived at; zero before
+	url      string        // where the last run that passed was seen to answer; "" is none
+	attempts int           // how often the run was repeated for an outage
 }
 
 // newApp reads the app's workload; it does not reach the cluster.
 func newApp(s *session, one App) (*app, *loadedWorkload, error) {
-	a := &app{session: s, App: one, file: one.WorkloadFile, progress: s.Progress}
+	a := &app{session: s, App: one, file: one.WorkloadFile, asked: make(chan trigger, 1)}
 	if a.file == "" {
 		a.file = filepath.Join(one.Dir, "workload.yaml")
 	}
@@ -31,19 +43,46 @@ func newApp(s *session, one App) (*app, *loadedWorkload, error) {
 		return nil, nil, err
 	}
 	a.name = loaded.object.GetName()
-	if len(s.Options.Apps) > 1 {
-		a.progress = ui.Named(s.Progress, a.name)
-	}
 	return a, loaded, nil
 }
 
-// open begins what needs the cluster.
-func (a *app) open() { a.forward = newForward(a.config, a.typed, a.progress) }
+// open begins what needs the cluster and the screen.
+func (a *app) open(ctx context.Context) {
+	a.life = ctx
+	a.view = a.Screen.App(a.name)
+	a.progress = a.view
+	a.forwards = newForwards(a.cluster, a.progress)
+}
 
-func (a *app) close() {
-	a.forward.close()
+// refresh makes the run go to the cluster that is the environment's now.
+func (a *app) refresh() {
+	now := a.current.Load()
+	if a.cluster == now {
+		return
+	}
+	a.forget()
+	a.cluster, a.checked, a.applied = now, "", appliedTo{}
+	a.forwards.move(now)
+}
+
+// forget ends the watching of the workload.
+func (a *app) forget() {
 	if a.observer != nil {
 		a.observer.close()
+		a.observer = nil
+	}
+}
+
+func (a *app) close() {
+	a.forwards.close()
+	a.forget()
+}
+
+// ask wants a run. One that is wanted already is enough.
+func (a *app) ask(t trigger) {
+	select {
+	case a.asked <- t:
+	default:
 	}
 }
 
@@ -66,9 +105,19 @@ func (a *app) observe(namespace, name string) *observer {
 	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name {
 		return a.observer
 	}
-	if a.observer != nil {
-		a.observer.close()
-	}
+	a.forget()
 	a.observer = newObserver(a.typed, a.objects, namespace, name)
+	if !a.Once {
+		a.observer.tail(a.life, a.typed, a.view)
+	}
 	return a.observer
+}
+
+// addresses are where the app answers, the best first.
+func (a *app) addresses() []ui.Address {
+	var list []ui.Address
+	if a.url != "" {
+		list = append(list, ui.Address{URL: a.url})
+	}
+	return append(list, a.forwards.describe()...)
 }

@@ -16,11 +16,13 @@ type cluster struct {
 	around  *surroundings
 }
 
-// connect reaches the cluster and makes sure that it is a slipway environment; up is the command that makes one.
-func connect(ctx context.Context, kube *rest.Config, up string) (*cluster, error) {
+// connect reaches the cluster and makes sure that it is a slipway environment; r hears whether it answers, and up is the
+// command that makes one.
+func connect(ctx context.Context, kube *rest.Config, r *reach, up string) (*cluster, error) {
 	// Watches last as long as the session: a client's time limit would end them.
 	c := &cluster{config: rest.CopyConfig(kube)}
 	c.config.Timeout = 0
+	c.config.Wrap(r.wrap)
 	var err error
 	if c.typed, err = kubernetes.NewForConfig(c.config); err != nil {
 		return nil, err

@@ -28,9 +28,10 @@ type App struct {
 	WorkloadFile string        // "" means workload.yaml in Dir
 	Main         string        // which main package to build; "" means the only one
 	Builder      build.Builder // of this app alone; stays the caller's to close
+	Ports        []int32       // of the program, to be forwarded beside those that its Deployment declares
 }
 
-// Options are what Run needs. Apps (at least one), Progress, Out and Kube must be set.
+// Options are what Run needs. Apps (at least one), Screen, Out and Kube must be set.
 type Options struct {
 	Apps []App
 	Jobs int // builds at once; 0 means DefaultJobs
@@ -41,9 +42,13 @@ type Options struct {
 	Once    bool          // do one run of each app and return how it went, instead of following saves
 	Timeout time.Duration // of a run; 0 means DefaultTimeout
 
-	Progress ui.Progress
-	Out      io.Writer // gets the apps' URLs, in the order of Apps, when all runs of Once have succeeded
-	Kube     *rest.Config
+	Screen ui.Session
+	Out    io.Writer // gets the apps' URLs, in the order of Apps, when all runs of Once have succeeded
+	Kube   *rest.Config
+	// Reload reads the kubeconfig again, for a cluster that was made anew while the loop runs; nil means that Kube stays.
+	Reload func() (*rest.Config, error)
+	// Open shows a URL to the user, when a key asks for it; nil means that there is nothing to show it with.
+	Open func(ctx context.Context, url string) error
 
 	// ReportFile is where the report of each app's last run goes, as JUnit XML, with JSON beside it; a name that ends in
 	// .json turns the two around. "" means none.
@@ -59,6 +64,9 @@ type Options struct {
 
 // ErrTimeout is the cause of a run that took longer than its limit.
 var ErrTimeout = errors.New("the time limit was reached")
+
+// ErrQuit is what Run returns when the user has pressed the key for it.
+var ErrQuit = errors.New("ended by the user")
 
 // errSuperseded is the cause of a run that ended because something newer was saved.
 var errSuperseded = errors.New("superseded by a newer save")
@@ -83,7 +91,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		if o.Once && o.ReportFile != "" {
 			// CI must hear of this, too; that it cannot be written is the smaller trouble.
-			_ = writeReports(o.ReportFile, []Report{newRecord(o.Progress, 1, nil).finish(err)})
+			_ = writeReports(o.ReportFile, []Report{newRecord(o.Screen, 1, nil).finish(err)})
 		}
 		return err
 	}
@@ -91,5 +99,5 @@ func Run(ctx context.Context, o Options) error {
 	if o.Once {
 		return s.once(ctx)
 	}
-	return s.loop(ctx)
+	return s.follow(ctx)
 }

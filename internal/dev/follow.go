@@ -35,9 +35,18 @@ func (e *ChainError) Error() string {
 	return text
 }
 
+// quietLimit is how long a run hears nothing before it asks the API server whether it is still there, which must answer
+// within probeLimit.
+const (
+	quietLimit = 5 * time.Second
+	probeLimit = 3 * time.Second
+)
+
 // chase follows the cluster until the target is reached. show is told of every state. It ends with a *ChainError, or
-// when ctx does, saying what it last saw.
+// when ctx does, saying what it last saw. An API server that does not answer is waited for.
 func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)) (state, error) {
+	changed, unsubscribe := o.subscribe()
+	defer unsubscribe()
 	if err := o.sync(ctx); err != nil {
 		return state{}, err
 	}
@@ -47,33 +56,51 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 		if err != nil {
 			return state{}, err
 		}
+		since, _, news := a.reach.away()
 		st := assess(t, now)
-		show(st)
 		if st.done {
 			current, err := a.upToDate(ctx, st)
-			if err != nil {
+			switch {
+			case err != nil && (!transient(err) || ctx.Err() != nil):
 				return st, err
-			}
-			if current {
+			case current:
+				show(st)
 				return st, nil
 			}
-			st.waiting = "for the cluster to tell of the Deployment's change"
+			st.done, st.waiting = false, "for the cluster to tell of the Deployment's change"
 		}
+		if !since.IsZero() {
+			// What is known may be old, and a problem may have gone.
+			st.problem = nil
+			st.waiting = "for the cluster to answer, since " + time.Since(since).Round(time.Second).String()
+		}
+		show(st)
 		left := patience.left(st.problem, time.Now())
 		if left == 0 {
 			return st, a.chainError(ctx, st.problem)
 		}
+		quiet := time.After(quietLimit)
 		var again <-chan time.Time
 		if left > 0 {
 			again = time.After(left)
 		}
 		select {
-		case <-o.changed:
+		case <-changed:
 		case <-again:
+		case <-news:
+		case <-quiet:
+			a.probe(ctx)
 		case <-ctx.Done():
 			return st, fmt.Errorf("waiting %s: %w", st.waiting, context.Cause(ctx))
 		}
 	}
+}
+
+// probe finds out whether the API server answers: one that hangs makes no watch fail.
+func (a *app) probe(ctx context.Context) {
+	ctx, cancel := context.WithTimeoutCause(ctx, probeLimit, errNoAnswer)
+	defer cancel()
+	_ = a.typed.CoreV1().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error() // reach has heard what came of it
 }
 
 // upToDate guards against a watch that is behind: it asks for the Deployment that was found complete.
@@ -81,6 +108,8 @@ func (a *app) upToDate(ctx context.Context, st state) (bool, error) {
 	if st.rolled == nil {
 		return true, nil
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, errNoAnswer)
+	defer cancel()
 	now, err := a.typed.AppsV1().Deployments(st.rolled.Namespace).Get(ctx, st.rolled.Name, metav1.GetOptions{})
 	if err != nil {
 		return false, fmt.Errorf("reading deployment %s: %w", st.rolled.Name, err)

@@ -7,14 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/portforward"
 	"k8s.io/client-go/transport/spdy"
 	"k8s.io/streaming/pkg/httpstream"
@@ -22,30 +20,59 @@ import (
 	"slipway.dev/slipway/internal/ui"
 )
 
-// destination is a pod and the port on which its program listens. Its zero value is nowhere.
+// destination is a pod and the ports on which its program listens. Its zero value is nowhere.
 type destination struct {
 	namespace, pod string
-	port           int32
+	ports          []int32 // the best one first
 }
 
-func newDestination(pod *corev1.Pod, d *appsv1.Deployment) destination {
-	if pod == nil || d == nil || portOf(d) == 0 {
+// destinationOf is the pod that a run arrived at, with the ports that its Deployment declares and then the further ones.
+func destinationOf(st state, further []int32) destination {
+	if st.pod == nil {
 		return destination{}
 	}
-	return destination{namespace: pod.Namespace, pod: pod.Name, port: portOf(d)}
+	var ports []int32
+	spec := &st.pod.Spec
+	if st.rolled != nil {
+		spec = &st.rolled.Spec.Template.Spec
+	}
+	for _, c := range spec.Containers {
+		for _, port := range c.Ports {
+			switch {
+			case port.Protocol != "" && port.Protocol != corev1.ProtocolTCP:
+			case port.Name == "http":
+				ports = append([]int32{port.ContainerPort}, ports...)
+			default:
+				ports = append(ports, port.ContainerPort)
+			}
+		}
+	}
+	d := destination{namespace: st.pod.Namespace, pod: st.pod.Name}
+	for _, port := range append(ports, further...) {
+		if !slices.Contains(d.ports, port) {
+			d.ports = append(d.ports, port)
+		}
+	}
+	return d
+}
+
+// place is one port of a pod.
+type place struct {
+	namespace, pod string
+	port           int32
 }
 
 // forward leads from a port of this machine to the newest pod. The local port is taken once and stays; each rollout
 // only changes where new connections go.
 type forward struct {
-	dial     func(destination) (httpstream.Connection, error)
 	progress ui.Progress
 
 	dialing sync.Mutex // held while a connection's streams are opened; before mutex
 
-	mutex    sync.Mutex   // guards what follows
+	mutex    sync.Mutex // guards what follows
+	dial     func(place) (httpstream.Connection, error)
 	listener net.Listener // nil before the first pod
-	to       destination
+	to       place
 	tunnel   httpstream.Connection // to that pod; nil before the first connection, and after it was lost
 	requests int
 	wait     sync.WaitGroup
@@ -53,15 +80,16 @@ type forward struct {
 	open     map[net.Conn]struct{}
 }
 
-func newForward(config *rest.Config, client kubernetes.Interface, progress ui.Progress) *forward {
-	dial := func(to destination) (httpstream.Connection, error) {
-		url := client.CoreV1().RESTClient().Post().Resource("pods").Namespace(to.namespace).Name(to.pod).SubResource("portforward").URL()
-		transport, upgrader, err := spdy.RoundTripperFor(config)
+// dialer returns what opens a tunnel to a pod of a cluster.
+func dialer(c *cluster) func(place) (httpstream.Connection, error) {
+	return func(to place) (httpstream.Connection, error) {
+		url := c.typed.CoreV1().RESTClient().Post().Resource("pods").Namespace(to.namespace).Name(to.pod).SubResource("portforward").URL()
+		transport, upgrader, err := spdy.RoundTripperFor(c.config)
 		if err != nil {
 			return nil, err
 		}
 		older := spdy.NewDialerForStreaming(upgrader, &http.Client{Transport: transport}, http.MethodPost, url)
-		newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, config)
+		newer, err := portforward.NewSPDYOverWebsocketDialerForStreaming(url, c.config)
 		if err != nil {
 			return nil, err
 		}
@@ -70,6 +98,9 @@ func newForward(config *rest.Config, client kubernetes.Interface, progress ui.Pr
 		}).Dial(portforward.PortForwardProtocolV1Name)
 		return connection, err
 	}
+}
+
+func newForward(dial func(place) (httpstream.Connection, error), progress ui.Progress) *forward {
 	return &forward{dial: dial, progress: progress, open: map[net.Conn]struct{}{}}
 }
 
@@ -77,10 +108,10 @@ func newForward(config *rest.Config, client kubernetes.Interface, progress ui.Pr
 const tries = 50
 
 // point makes new connections go to a pod, and begins to listen if it has not yet.
-func (f *forward) point(to destination) {
+func (f *forward) point(to place) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	if f.closed || to == (destination{}) {
+	if f.closed {
 		return
 	}
 	if f.tunnel != nil && to != f.to {
@@ -91,21 +122,26 @@ func (f *forward) point(to destination) {
 	if f.listener != nil {
 		return
 	}
-	listener, err := listen(int(to.port))
+	listener, err := listen(localPort(to.port))
 	if err != nil {
-		f.progress.Warn("forwarding a port: %v", err)
+		f.progress.Warn("forwarding port %d of the pod: %v", to.port, err)
 		return
 	}
 	f.listener = listener
 	f.wait.Go(func() { f.accept(listener) })
 }
 
-// listen takes a port on the loopback interface: the one given, or the next that is free. Ports below 1024 begin at
-// 8000 more, since they are not for everyone.
-func listen(port int) (net.Listener, error) {
+// localPort is where a port of a pod is wanted on this machine: those below 1024, which are not for everyone, 8000
+// higher.
+func localPort(port int32) int {
 	if port < 1024 {
 		port += 8000
 	}
+	return int(port)
+}
+
+// listen takes a port on the loopback interface: the one given, or the next that is free.
+func listen(port int) (net.Listener, error) {
 	var first error
 	for i := range tries {
 		if port+i > 65535 {
@@ -122,22 +158,33 @@ func listen(port int) (net.Listener, error) {
 	return nil, first
 }
 
-// describe says where it leads; "" when it does not.
-func (f *forward) describe() string {
+// describe says where it leads; the zero Address when it does not.
+func (f *forward) describe() ui.Address {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if f.listener == nil {
-		return ""
+		return ui.Address{}
 	}
 	address, ok := f.listener.Addr().(*net.TCPAddr)
 	if !ok {
-		return ""
+		return ui.Address{}
 	}
-	text := fmt.Sprintf("http://localhost:%d/ leads to port %d of the pod", address.Port, f.to.port)
-	if wanted := int(f.to.port); wanted >= 1024 && address.Port != wanted {
-		text += fmt.Sprintf(" (%d is taken on this machine)", wanted)
+	note := fmt.Sprintf("leads to port %d of the pod", f.to.port)
+	if wanted := localPort(f.to.port); address.Port != wanted {
+		note += fmt.Sprintf(" (%d is taken on this machine)", wanted)
 	}
-	return text
+	return ui.Address{URL: fmt.Sprintf("http://localhost:%d/", address.Port), Note: note}
+}
+
+// move makes connections go into another cluster, once they are pointed to a pod there.
+func (f *forward) move(dial func(place) (httpstream.Connection, error)) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.dial, f.to = dial, place{port: f.to.port}
+	if f.tunnel != nil {
+		_ = f.tunnel.Close()
+		f.tunnel = nil
+	}
 }
 
 func (f *forward) accept(listener net.Listener) {
@@ -201,7 +248,7 @@ func (f *forward) streams() (data, problems httpstream.Stream, tunnel httpstream
 // header. It does not hold the lock while it dials, which may take long.
 func (f *forward) connect(header http.Header) (httpstream.Connection, error) {
 	f.mutex.Lock()
-	to, tunnel := f.to, f.tunnel
+	to, tunnel, dial := f.to, f.tunnel, f.dial
 	f.requests++
 	header.Set(corev1.PortHeader, strconv.Itoa(int(to.port)))
 	header.Set(corev1.PortForwardRequestIDHeader, strconv.Itoa(f.requests))
@@ -209,7 +256,7 @@ func (f *forward) connect(header http.Header) (httpstream.Connection, error) {
 	if tunnel != nil {
 		return tunnel, nil
 	}
-	tunnel, err := f.dial(to)
+	tunnel, err := dial(to)
 	if err != nil {
 		return nil, err
 	}

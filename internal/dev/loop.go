@@ -4,22 +4,29 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/dev/watch"
 	"slipway.dev/slipway/internal/hint"
 )
 
-// loop follows the saves of each app until ctx ends, or until one cannot be followed any more.
-func (s *session) loop(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	for _, a := range s.apps {
-		group.Go(func() error { return a.loop(ctx) })
+// trigger is what begins a run.
+type trigger struct {
+	files []string // that were saved; none for the first run
+	why   string   // in words, where it was no save
+	fresh bool     // whether what was built before must not be used again
+	again bool     // whether it only repeats the run before
+}
+
+// and is both of them.
+func (t trigger) and(other trigger) trigger {
+	files := slices.Compact(slices.Sorted(slices.Values(slices.Concat(t.files, other.files))))
+	why := other.why
+	if why == "" && len(files) == 0 {
+		why = t.why
 	}
-	return group.Wait()
+	return trigger{files: files, why: why, fresh: t.fresh || other.fresh}
 }
 
 // loop runs, and runs again on every batch of changes, until ctx ends.
@@ -38,91 +45,125 @@ func (a *app) loop(ctx context.Context) error {
 	if a.fileElsewhere() {
 		a.progress.Say("Changes of %s count from the next save in %s on", a.file, a.Dir)
 	}
-	return follow(ctx, batches, a.runOnce)
+	return follow(ctx, batches, a.asked, a.runOnce, a.tend)
 }
 
-// runOnce is one run of the loop: whatever goes wrong is shown here.
-func (a *app) runOnce(ctx context.Context, number int, files []string) {
-	if len(files) > 0 {
-		a.progress.Say("Run %d: %s", number, some(files))
+// runOnce is one run of the loop: whatever goes wrong is shown here. It returns how long to wait before the same is
+// tried again; 0 means until something is saved.
+func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Duration {
+	if len(cause.files) > 0 || cause.fresh {
+		a.kept = nil // it was built from other files
 	}
-	report, err := a.run(ctx, number, files)
+	if !cause.again {
+		a.attempts = 0
+	}
+	a.arrived = target{}
+	a.view.Run(number, cause.files, cause.why)
+	report, err := a.run(ctx, number, cause.files)
 	if ctx.Err() != nil {
-		return
+		a.view.RunEnded(string(Superseded), "")
+		return 0
 	}
 	if err := a.keep(a, report); err != nil {
-		a.progress.Warn("%v", err)
+		a.progress.Warn("%v", explain(err))
 	}
-	if err != nil {
-		a.showError(err)
-	} else {
-		a.forward.point(report.pod)
-		a.showReady(report)
+	if err == nil {
+		a.forwards.point(report.pod)
+		a.showAddresses(report)
+		a.view.RunEnded(string(Passed), "")
+		a.progress.Say("Watching %s; Ctrl-C ends", a.Dir)
+		return 0
 	}
-	a.progress.Say("Watching %s; Ctrl-C ends", a.Dir)
+	again := time.Duration(0)
+	if transient(err) {
+		again = backoff(a.attempts)
+		a.attempts++
+	}
+	a.view.RunEnded(string(Failed), describe(err, again))
+	return again
 }
 
-func (a *app) showError(err error) {
+// describe is an error with its advice, as it is shown below a run.
+func describe(err error, again time.Duration) string {
+	err = explain(err)
+	text := err.Error()
 	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) {
-		a.progress.Say("%s", wrong)
-	} else {
-		a.progress.Say("%v", err)
+		text = wrong.Error()
 	}
 	for _, advice := range hint.Of(err) {
-		a.progress.Say("Hint: %s", advice)
+		text += "\nHint: " + advice
 	}
+	if again > 0 {
+		text += "\nTrying again in " + again.String()
+	}
+	return text
 }
 
-func (a *app) showReady(r Report) {
-	a.progress.Say("Ready in %.1fs", r.Seconds)
-	if r.URL != "" {
-		a.progress.Say("  %s", r.URL)
-	}
-	if text := a.forward.describe(); text != "" {
-		a.progress.Say("  %s", text)
-	}
+// showAddresses tells where the app answers.
+func (a *app) showAddresses(r Report) {
+	a.url = r.URL
+	a.view.Addresses(a.addresses())
 }
 
-// follow calls run, first with no files and then for each batch. A batch that comes during a run ends that run, and its
-// files count as changed again in the next; runs never overlap. It returns ctx's error, and that there is nothing to
-// follow any more is the same.
-func follow(ctx context.Context, batches <-chan watch.Batch, run func(ctx context.Context, number int, files []string)) error {
-	var files []string
+// follow calls run, first with no files and then for each trigger: a batch of changes, or something that was asked. One
+// that comes during a run ends that run, and its files count as changed again in the next; runs never overlap. Between
+// runs, tend is called, and ended before the next. A run that returns a time is repeated after it. It returns ctx's
+// error, and that there is nothing to follow any more is the same.
+func follow(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigger,
+	run func(ctx context.Context, number int, cause trigger) time.Duration, tend func(ctx context.Context)) error {
+	var cause trigger
 	for number := 1; ; number++ {
-		running, cancel := context.WithCancelCause(ctx)
-		ended := make(chan struct{})
-		go func(files []string) {
-			defer close(ended)
-			run(running, number, files)
-		}(files)
-		var (
-			batch watch.Batch
-			open  bool
-			over  = false
-		)
-		select {
-		case <-ended:
-			over = true
-			batch, open = <-batches
-		case batch, open = <-batches:
-		}
-		cancel(errSuperseded)
-		<-ended
+		next, over, open := attend(ctx, batches, asked, func(ctx context.Context) time.Duration { return run(ctx, number, cause) }, tend)
 		if !open {
 			return ctx.Err()
 		}
-		if over {
-			files = nil
+		if over && !next.again {
+			cause = trigger{}
 		}
-		files = slices.Compact(slices.Sorted(slices.Values(slices.Concat(files, batch.Files))))
+		again := next.again
+		cause = cause.and(next)
+		cause.again = again && over
 	}
 }
 
-// some names the first of many files.
-func some(files []string) string {
-	const shown = 3
-	if len(files) <= shown {
-		return strings.Join(files, ", ")
+// attend does a run and tends to what it made until the next trigger, which it returns, and whether the run was over by
+// then. It returns when neither of them is under way any more.
+func attend(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigger,
+	run func(context.Context) time.Duration, tend func(context.Context)) (next trigger, over, open bool) {
+	running, cancel := context.WithCancelCause(ctx)
+	var (
+		ended = make(chan time.Duration, 1)
+		idle  = make(chan struct{})
+		retry <-chan time.Time
+	)
+	defer func() {
+		cancel(errSuperseded)
+		<-idle
+	}()
+	go func() {
+		defer close(idle)
+		ended <- run(running)
+		if running.Err() == nil {
+			tend(running)
+		}
+	}()
+	for {
+		select {
+		case again := <-ended:
+			over = true
+			if again > 0 {
+				timer := time.NewTimer(again)
+				defer timer.Stop()
+				retry = timer.C
+			}
+		case <-retry:
+			return trigger{again: true, why: "again"}, true, true
+		case batch, open := <-batches:
+			return trigger{files: batch.Files}, over || len(ended) > 0, open
+		case next := <-asked:
+			return next, over || len(ended) > 0, true
+		case <-ctx.Done():
+			return trigger{}, over, false
+		}
 	}
-	return strings.Join(files[:shown], ", ") + ", ..."
 }

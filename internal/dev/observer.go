@@ -3,7 +3,10 @@ package dev
 import (
 	"context"
 	"fmt"
+	"sync"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
@@ -16,13 +19,18 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/dev/podlog"
+	"slipway.dev/slipway/internal/ui"
 )
 
 // observer keeps what the cluster tells of a workload and of what may come of it, by watches alone.
 type observer struct {
 	namespace, name string
-	changed         chan struct{} // has a value when something changed since it was last taken
 	stop            chan struct{}
+	tails           *podlog.Tail // nil when the pods' lines are not shown
+
+	mutex       sync.Mutex
+	subscribers map[chan struct{}]bool
 
 	workloads dynamicinformer.DynamicSharedInformerFactory
 	others    informers.SharedInformerFactory
@@ -32,7 +40,7 @@ type observer struct {
 // newObserver begins to watch and returns at once.
 func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string) *observer {
 	o := &observer{
-		namespace: namespace, name: name, changed: make(chan struct{}, 1), stop: make(chan struct{}),
+		namespace: namespace, name: name, stop: make(chan struct{}), subscribers: map[chan struct{}]bool{},
 		workloads: dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, func(options *metav1.ListOptions) {
 			options.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 		}),
@@ -56,11 +64,48 @@ func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespac
 	return o
 }
 
-func (o *observer) tell() {
-	select {
-	case o.changed <- struct{}{}:
-	default:
+// subscribe returns a channel that has a value when something changed since it was last taken.
+func (o *observer) subscribe() (changed <-chan struct{}, unsubscribe func()) {
+	c := make(chan struct{}, 1)
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.subscribers[c] = true
+	return c, func() {
+		o.mutex.Lock()
+		defer o.mutex.Unlock()
+		delete(o.subscribers, c)
 	}
+}
+
+func (o *observer) tell() {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	for c := range o.subscribers {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// tail shows the lines that the workload's pods write from now on.
+func (o *observer) tail(ctx context.Context, client kubernetes.Interface, view ui.AppView) {
+	changed, unsubscribe := o.subscribe()
+	o.tails = podlog.Follow(ctx, client, podlog.Options{Since: time.Now()}, changed, o.pods, view.Log)
+	o.tails.AtEnd(unsubscribe)
+}
+
+// pods are those of the workload's Deployments, and those that carry its label.
+func (o *observer) pods() []*corev1.Pod {
+	now, err := o.see()
+	if err != nil {
+		return nil
+	}
+	var between []metav1.Object
+	for _, set := range now.replicaSets {
+		between = append(between, set)
+	}
+	return podlog.Of(now.pods, o.name, podlog.Roots(now.workload, ""), between)
 }
 
 // sync waits until everything that is there has been told of.
@@ -97,6 +142,9 @@ func (o *observer) see() (seen, error) {
 }
 
 func (o *observer) close() {
+	if o.tails != nil {
+		o.tails.Close()
+	}
 	close(o.stop)
 	o.workloads.Shutdown()
 	o.others.Shutdown()

@@ -16,9 +16,18 @@ func (s *session) once(ctx context.Context) error {
 	)
 	for i, a := range s.apps {
 		wait.Go(func() {
+			defer s.crashed()
+			a.view.Run(1, nil, "")
 			reports[i], errs[i] = a.run(ctx, 1, nil)
-			if errs[i] != nil && len(s.apps) > 1 && ctx.Err() == nil {
-				a.showError(errs[i])
+			errs[i] = explain(errs[i])
+			switch {
+			case errs[i] == nil:
+				a.showAddresses(reports[i])
+				a.view.RunEnded(string(Passed), "")
+			case ctx.Err() != nil || len(s.apps) == 1: // the caller shows it
+				a.view.RunEnded(string(Superseded), "")
+			default:
+				a.view.RunEnded(string(Failed), describe(errs[i], 0))
 			}
 		})
 	}
@@ -67,8 +76,8 @@ func (s *session) diagnose(ctx context.Context) {
 	}
 	folder, err := s.Diagnose(ctx)
 	if err != nil {
-		s.Progress.Warn("diagnosing: %v", err)
+		s.Screen.Warn("diagnosing: %v", err)
 		return
 	}
-	s.Progress.Say("Logs, events and objects: %s", folder)
+	s.Screen.Say("Logs, events and objects: %s", folder)
 }

@@ -36,7 +36,7 @@ type Report struct {
 	Error     string        `json:"error,omitempty"` // with the compiler's output or the program's last lines
 	Stages    []StageReport `json:"stages"`          // in the order in which they began
 
-	pod destination // where a port can be forwarded to
+	pod destination // where ports can be forwarded to
 }
 
 // StageReport tells how one step of a run went: build, push and apply, each resource of the supply chain, and pod.

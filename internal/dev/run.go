@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	appsv1 "k8s.io/api/apps/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/internal/build"
@@ -22,11 +22,17 @@ import (
 // fieldManager owns what dev applies.
 const fieldManager = "slipway-dev"
 
+// answerLimit is how long the API server may take for one answer before it is asked again.
+const answerLimit = 10 * time.Second
+
 // run does all the steps once. The report tells of those that were reached, also when it fails.
 func (a *app) run(ctx context.Context, number int, files []string) (Report, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, a.Timeout, fmt.Errorf("%w (%s)", ErrTimeout, a.Timeout))
-	defer cancel()
-	r := newRecord(a.progress, number, files)
+	ctx, free := withLimit(ctx, a.Timeout, func(slept time.Duration) {
+		a.progress.Say("This machine slept for %s, which the time limit does not count", slept.Round(time.Second))
+	})
+	defer free()
+	a.refresh()
+	r := newRecord(a.view, number, files)
 	err := a.steps(ctx, r)
 	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 		err = fmt.Errorf("%w: %w", err, context.Cause(ctx))
@@ -61,19 +67,18 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	return a.arrive(ctx, r, observer, goal)
 }
 
+// build makes the image, or keeps the one that was made from the same files.
 func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 	step := r.start(ctx, "build", "Build "+a.Dir)
-	select {
-	case a.builds <- struct{}{}:
-	default:
-		step.update("waiting for the other builds")
-		select {
-		case a.builds <- struct{}{}:
-		case <-ctx.Done():
-			return nil, step.fail(context.Cause(ctx))
-		}
+	if a.kept != nil {
+		step.done("kept: no file has changed")
+		return a.kept.Image, nil
 	}
-	defer func() { <-a.builds }()
+	release, err := a.buildTurn(ctx, step)
+	if err != nil {
+		return nil, step.fail(err)
+	}
+	defer release()
 	built, err := a.Builder.Build(ctx, build.Request{
 		Dir: a.Dir, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main, Registry: a.around.registry,
 		Update: func(what string) { step.update(what) },
@@ -85,8 +90,24 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 	if err != nil {
 		return nil, step.fail(err)
 	}
+	a.kept = built
 	step.done(digest.String()[:len("sha256:")+12])
 	return built.Image, nil
+}
+
+// buildTurn waits until fewer builds are under way than may be.
+func (a *app) buildTurn(ctx context.Context, s *step) (release func(), err error) {
+	select {
+	case a.builds <- struct{}{}:
+	default:
+		s.update("waiting for the other builds")
+		select {
+		case a.builds <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return func() { <-a.builds }, nil
 }
 
 // repository is where a workload's images are.
@@ -97,6 +118,36 @@ func repository(registry, namespace, workload string) string {
 	return registry + "/apps/" + namespace + "/" + workload
 }
 
+// pushGrace is how much longer a push may go on whose run was superseded: what is half sent is lost, and most of it is
+// wanted again. Over loopback nearly every push is over by then.
+const pushGrace = time.Second
+
+// outlive returns a context that goes on for a while when ctx ends since something newer was saved, and ends with it
+// otherwise.
+func outlive(ctx context.Context, grace time.Duration) (context.Context, func()) {
+	longer, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-ctx.Done():
+		case <-longer.Done():
+			return
+		}
+		if errors.Is(context.Cause(ctx), errSuperseded) {
+			select {
+			case <-time.After(grace):
+			case <-longer.Done():
+			}
+		}
+		cancel(context.Cause(ctx))
+	}()
+	return longer, func() {
+		cancel(context.Canceled)
+		<-ended
+	}
+}
+
 func (a *app) push(ctx context.Context, r *record, image v1.Image) (name.Digest, error) {
 	place := repository(a.around.registry, r.report.Namespace, r.report.Workload)
 	step := r.start(ctx, "push", "Push to "+place)
@@ -104,18 +155,33 @@ func (a *app) push(ctx context.Context, r *record, image v1.Image) (name.Digest,
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}
-	pushed, err := a.pusher.Push(ctx, image, tag, func(p registry.Progress) {
-		step.update(fmt.Sprintf("%.0f of %.0f MB", float64(p.Sent)/1e6, float64(p.Total)/1e6))
+	var pushed *registry.Pushed
+	err = persist(ctx, step, "the registry", func() (err error) {
+		longer, free := outlive(ctx, pushGrace)
+		defer free()
+		pushed, err = a.pusher.Push(longer, image, tag, func(p registry.Progress) {
+			step.update(fmt.Sprintf("%.0f of %.0f MB", float64(p.Sent)/1e6, float64(p.Total)/1e6))
+		})
+		return err
 	})
+	if err == nil {
+		err = context.Cause(ctx)
+	}
 	if err != nil {
 		return name.Digest{}, step.fail(err)
 	}
-	detail := "it was there already"
+	detail := "cached: all of it was there"
 	if pushed.Bytes > 0 {
 		detail = fmt.Sprintf("%.1f MB", float64(pushed.Bytes)/1e6)
 	}
 	step.done(detail)
 	return pushed.Reference, nil
+}
+
+// appliedTo is what a run made of a workload.
+type appliedTo struct {
+	namespace, name string
+	uid             types.UID
 }
 
 // apply points the workload at the image, and makes it what its file says.
@@ -133,9 +199,15 @@ func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, imag
 	if err != nil {
 		return t, step.fail(err)
 	}
+	var applied *unstructured.Unstructured
 	force := true
-	applied, err := a.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
-		metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+	err = persist(ctx, step, "the cluster", func() (err error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, answerLimit, errNoAnswer)
+		defer cancel()
+		applied, err = a.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
+			metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+		return err
+	})
 	if err != nil {
 		err = fmt.Errorf("applying workload %s/%s: %w", t.namespace, t.name, err)
 		if apierrors.IsNotFound(err) {
@@ -143,8 +215,14 @@ func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, imag
 		}
 		return t, step.fail(err)
 	}
-	t.generation = applied.GetGeneration()
-	step.done("")
+	t.generation, t.uid = applied.GetGeneration(), applied.GetUID()
+	detail := ""
+	now, before := appliedTo{t.namespace, t.name, t.uid}, a.applied
+	if a.applied = now; before.name == now.name && before.namespace == now.namespace && before.uid != now.uid {
+		detail = "it had been deleted, and is made again"
+		a.progress.Say("Workload %s/%s had been deleted, and is made again", t.namespace, t.name)
+	}
+	step.done(detail)
 	return t, nil
 }
 
@@ -184,22 +262,7 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 		pod.done(st.pod.Name)
 	}
 	a.showURL(ctx, r, t)
-	r.report.pod = newDestination(st.pod, st.rolled)
+	r.report.pod = destinationOf(st, a.Ports)
+	a.arrived = t
 	return nil
-}
-
-// portOf is the port on which a Deployment's program listens; 0 when it names none.
-func portOf(d *appsv1.Deployment) int32 {
-	var first int32
-	for _, c := range d.Spec.Template.Spec.Containers {
-		for _, port := range c.Ports {
-			if port.Name == "http" {
-				return port.ContainerPort
-			}
-			if first == 0 {
-				first = port.ContainerPort
-			}
-		}
-	}
-	return first
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"slipway.dev/slipway/registry"
 )
@@ -13,10 +14,11 @@ import (
 // session is what lives as long as a `dev` does, and what its apps share.
 type session struct {
 	Options
-	*cluster
-	pusher *registry.Pusher
-	builds chan struct{} // has an element for every build that is under way
-	apps   []*app
+	current atomic.Pointer[cluster] // where runs that begin now go
+	reach   *reach
+	pusher  *registry.Pusher
+	builds  chan struct{} // has an element for every build that is under way
+	apps    []*app
 
 	mutex   sync.Mutex      // guards what follows, and the report files
 	reports map[*app]Report // of each app's last run
@@ -24,7 +26,7 @@ type session struct {
 
 // newSession looks at everything that can be wrong before anything is built.
 func newSession(ctx context.Context, o Options) (*session, error) {
-	s := &session{Options: o, pusher: registry.NewPusher(nil), builds: make(chan struct{}, o.Jobs), reports: map[*app]Report{}}
+	s := &session{Options: o, pusher: registry.NewPusher(nil), builds: make(chan struct{}, o.Jobs), reports: map[*app]Report{}, reach: newReach()}
 	var loaded []*loadedWorkload
 	for _, one := range o.Apps {
 		a, workload, err := newApp(s, one)
@@ -36,17 +38,19 @@ func newSession(ctx context.Context, o Options) (*session, error) {
 	if err := s.distinct(loaded); err != nil {
 		return nil, err
 	}
-	var err error
-	if s.cluster, err = connect(ctx, o.Kube, o.Up); err != nil {
+	found, err := connect(ctx, o.Kube, s.reach, o.Up)
+	if err != nil {
 		return nil, err
 	}
+	s.current.Store(found)
 	for i, a := range s.apps {
+		a.cluster = found
 		if err := a.checkChain(ctx, loaded[i]); err != nil {
 			return nil, err
 		}
 	}
 	for _, a := range s.apps {
-		a.open()
+		a.open(ctx)
 	}
 	return s, nil
 }

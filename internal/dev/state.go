@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
@@ -15,8 +16,9 @@ import (
 // target is what a run wants to see: a workload of which everything has come to one image.
 type target struct {
 	namespace, name string
-	image           string // repository@digest
-	generation      int64  // of the workload, once it names the image
+	image           string    // repository@digest
+	generation      int64     // of the workload, once it names the image
+	uid             types.UID // of the workload then; "" is not looked at
 }
 
 func (t target) digest() string {
@@ -83,7 +85,13 @@ func assess(t target, s seen) state {
 	w := s.workload
 	switch {
 	case w == nil:
-		return state{waiting: "for the workload to appear"}
+		return state{waiting: "for the workload to appear", problem: &problem{
+			stage: "apply", message: "the workload has been deleted meanwhile: save a file, and it is made again", grace: shortGrace,
+		}}
+	case t.uid != "" && w.UID != "" && w.UID != t.uid:
+		return state{waiting: "for the workload to appear", problem: &problem{
+			stage: "apply", message: "somebody else has made the workload anew meanwhile: save a file, and it is this one again", grace: shortGrace,
+		}}
 	case w.Generation < t.generation:
 		return state{waiting: "for the cluster to tell of the workload's change"}
 	case w.Spec.Image == nil || *w.Spec.Image != t.image:

@@ -107,7 +107,7 @@ func TestAssess(t *testing.T) {
 		grace   time.Duration
 	}{
 		{name: "arrived", change: func(*seen) {}, done: true},
-		{name: "no workload yet", change: func(s *seen) { s.workload = nil }, waiting: "appear"},
+		{name: "no workload", change: func(s *seen) { s.workload = nil }, waiting: "appear", stage: "apply", problem: "has been deleted", grace: shortGrace},
 		{name: "the watch is behind", change: func(s *seen) { s.workload.Generation = 1; *s.workload.Spec.Image = oldImage }, waiting: "tell of the workload's change"},
 		{name: "pointed elsewhere", change: func(s *seen) { s.workload.Generation = 3; *s.workload.Spec.Image = oldImage }, problem: "somebody else", stage: "apply"},
 		{name: "touched by somebody else, image kept", change: func(s *seen) { s.workload.Generation = 3 }, done: true},
@@ -211,7 +211,7 @@ func TestAssessNamesThePod(t *testing.T) {
 	if got.pod == nil || got.pod.Name != "hello-new" {
 		t.Errorf("the pod is %v", got.pod)
 	}
-	if diff := cmp.Diff(destination{namespace: "default", pod: "hello-new", port: 8080}, newDestination(got.pod, got.rolled), cmp.AllowUnexported(destination{})); diff != "" {
+	if diff := cmp.Diff(destination{namespace: "default", pod: "hello-new", ports: []int32{8080}}, destinationOf(got, nil), cmp.AllowUnexported(destination{})); diff != "" {
 		t.Errorf("destination (-want +got):\n%s", diff)
 	}
 }

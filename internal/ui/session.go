@@ -18,6 +18,8 @@ type Session interface {
 	Keys() <-chan Key
 	// ToggleLogs hides the apps' lines, or shows them again, and says which.
 	ToggleLogs()
+	// FirstAddress is the first address of the first app that has one; "" when none has.
+	FirstAddress() string
 }
 
 // AppView shows one app. All methods may be called from several goroutines at once.
@@ -156,6 +158,17 @@ func (s *session) ToggleLogs() {
 		text = "Logs are hidden"
 	}
 	s.tell(nil, Event{Type: "message", Detail: text})
+}
+
+func (s *session) FirstAddress() string {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for _, v := range s.views {
+		if len(v.addresses) > 0 {
+			return v.addresses[0].URL
+		}
+	}
+	return ""
 }
 
 func (s *session) redraw() {

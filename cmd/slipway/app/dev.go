@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/embedded"
 	"slipway.dev/slipway/internal/build"
@@ -102,18 +104,28 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		return err
 	}
 	defer closeBuilders()
-	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "dev", name: o.Name, mode: o.Mode, verbose: o.Verbose})
+	var screen ui.Session
+	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "dev", name: o.Name, mode: o.Mode, verbose: o.Verbose,
+		display: func(mode ui.Mode) ui.Display {
+			screen = ui.NewSession(o.deps.Streams, mode)
+			return screen
+		}})
+	defer s.Close() // a panic must leave the terminal as it was, too
 	err = o.deps.Dev(ctx, dev.Options{
 		Apps: apps, Jobs: o.Jobs,
 		Namespace: o.Namespace, DefaultNamespace: kube.DefaultNamespace(o.Kubeconfig, o.Name.Context()),
 		Once: o.Once, Timeout: o.Timeout,
-		Progress: s, Out: resultOut(o), Kube: config,
+		Screen: screen, Out: resultOut(o), Kube: config, Open: openBrowser,
+		Reload:     func() (*rest.Config, error) { return kube.ConfigFor(o.Kubeconfig, o.Name.Context()) },
 		ReportFile: o.Report, Up: "slipway up" + named(o.Name),
 		Diagnose: func(ctx context.Context) (string, error) {
 			report, err := collectDiagnosis(ctx, o.Name, "", namespaceList(o.Namespace))
 			return report.Dir, err
 		},
 	})
+	if errors.Is(err, dev.ErrQuit) {
+		err = nil
+	}
 	return s.end(err)
 }
 

@@ -34,6 +34,8 @@ type sessionOptions struct {
 	verbose bool
 	// slowEnd says that the verb may take a while to end when it is interrupted.
 	slowEnd bool
+	// display makes what shows the progress; nil means ui.NewProgress.
+	display func(ui.Mode) ui.Display
 }
 
 // newSession opens the log file, <state>/<environment>/<verb>.log, truncated, and starts the display. A log that
@@ -52,7 +54,10 @@ func newSession(ctx context.Context, streams *ui.Streams, o sessionOptions) *ses
 	}
 	s.log = slog.New(slog.NewMultiHandler(handlers...))
 	bridgeLibraries(s.log)
-	s.Display = ui.NewProgress(streams, o.mode)
+	if o.display == nil {
+		o.display = func(mode ui.Mode) ui.Display { return ui.NewProgress(streams, mode) }
+	}
+	s.Display = o.display(o.mode)
 	s.stop = context.AfterFunc(ctx, func() {
 		if o.slowEnd {
 			s.Warn("stopping; press Ctrl-C again to end at once")
