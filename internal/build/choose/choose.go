@@ -11,6 +11,7 @@ import (
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/baseimage"
+	"slipway.dev/slipway/internal/build/dockerfile"
 	"slipway.dev/slipway/internal/build/gobinary"
 	"slipway.dev/slipway/internal/docker"
 )
@@ -72,6 +73,8 @@ func (b *Builder) open(c Choice) (build.Builder, error) {
 	switch c.Kind {
 	case Go:
 		return gobinary.New(*c.Build.Go, b.bases), nil
+	case Dockerfile:
+		return dockerfile.New(*c.Build.Dockerfile, b.options.Engine, b.bases), nil
 	}
 	return nil, fmt.Errorf("the builder %s is not there", c.Kind)
 }
