@@ -37,7 +37,7 @@ func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
 	group, ctx := errgroup.WithContext(ctx)
 	pushed := make(chan string, 16)
 	group.Go(func() error {
-		ref, err := name.NewDigest(fmt.Sprintf("localhost:%d/%s@%s", u.registryPort, slipwaydRepository, u.imageDigest))
+		ref, err := name.NewDigest(u.slipwaydReference())
 		if err != nil {
 			return err
 		}

@@ -99,6 +99,11 @@ func (u *up) ensureController(ctx context.Context, task ui.Task) (outcome, error
 	return outcome{changed: changed || waited, detail: "ready"}, err
 }
 
+// slipwaydReference is slipwayd's image as the cluster's pods name it.
+func (u *up) slipwaydReference() string {
+	return fmt.Sprintf("localhost:%d/%s@%s", u.registryPort, slipwaydRepository, u.imageDigest)
+}
+
 func (u *up) controllerObjects() ([]*unstructured.Unstructured, error) {
 	contents, err := embedded.Manifests("controller")
 	if err != nil {
@@ -113,7 +118,7 @@ func (u *up) controllerObjects() ([]*unstructured.Unstructured, error) {
 		webhookSecret = webhookName
 	}
 	replacer := strings.NewReplacer(
-		"${IMAGE}", fmt.Sprintf("localhost:%d/%s@%s", u.registryPort, slipwaydRepository, u.imageDigest),
+		"${IMAGE}", u.slipwaydReference(),
 		"${REGISTRY_PORT}", fmt.Sprint(u.registryPort),
 		"${REGISTRY_IN_CLUSTER}", u.Name.RegistryInCluster(),
 		"${REGISTRY_EVENTS}", events,
@@ -159,7 +164,7 @@ func (u *up) awaitDeployment(ctx context.Context, task ui.Task, namespace, name 
 // applyProfile puts in the profile's supply chains and templates. An environment that is being repaired may ask
 // webhooks that do not answer until the controller is back.
 func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
-	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort})
+	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort, SlipwaydImage: u.slipwaydReference()})
 	if err != nil {
 		return outcome{}, err
 	}

@@ -82,7 +82,8 @@ func (p Profile) Has(component string) bool { return slices.Contains(p.Component
 
 // Settings are the facts of an environment that templates need.
 type Settings struct {
-	RegistryPort int // the loopback port of the registry; 0 means 5000
+	RegistryPort  int    // the loopback port of the registry; 0 means 5000
+	SlipwaydImage string // as pods name it; "" means the one in the registry
 }
 
 // Objects returns the profile's supply chains, templates and what they need, for the default settings.
@@ -93,7 +94,10 @@ func (p Profile) ObjectsFor(settings Settings) ([]*unstructured.Unstructured, er
 	if settings.RegistryPort == 0 {
 		settings.RegistryPort = 5000
 	}
-	replacer := strings.NewReplacer("${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort))
+	if settings.SlipwaydImage == "" {
+		settings.SlipwaydImage = fmt.Sprintf("localhost:%d/slipway/slipwayd", settings.RegistryPort)
+	}
+	replacer := strings.NewReplacer("${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort), "${SLIPWAYD_IMAGE}", settings.SlipwaydImage)
 	var objects []*unstructured.Unstructured
 	for _, folder := range p.templates {
 		contents, err := embedded.Templates(folder)
