@@ -12,10 +12,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"slipway.dev/slipway/bootstrap"
+	"slipway.dev/slipway/internal/collect"
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
+	"slipway.dev/slipway/registry/contents"
 )
 
 // The exit codes.
@@ -35,6 +37,10 @@ type Deps struct {
 	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
 	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
 	List    func(context.Context) ([]environment.Name, error)
+
+	Registry func(context.Context, environment.Name) (string, error) // its address
+	InUse    func(ctx context.Context, name environment.Name, registry string) (contents.Keep, error)
+	Collect  func(context.Context, environment.Name, collect.Options) (*collect.Report, error)
 }
 
 // NewDeps returns the real ones.
@@ -42,6 +48,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+		Registry: findRegistry, InUse: imagesInUse, Collect: collectImages,
 	}
 }
 
