@@ -32,6 +32,7 @@ import (
 	"slipway.dev/slipway/internal/ingress"
 	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/image"
+	"slipway.dev/slipway/internal/stages/testrun"
 	"slipway.dev/slipway/internal/supplychain/controller"
 	"slipway.dev/slipway/internal/version"
 )
@@ -62,6 +63,7 @@ type controllerOptions struct {
 	leaderElect     bool
 	namespace       string
 	maxConcurrent   int
+	image           string
 	logLevel        string
 	// How many of each kind; 0: as maxConcurrent says.
 	maxConcurrentWorkloads, maxConcurrentDeliverables, maxConcurrentRunnables int
@@ -93,6 +95,7 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.IntVar(&options.maxConcurrentWorkloads, "max-concurrent-workloads", 0, "how many workloads are reconciled at the same time (0: as --max-concurrent says)")
 	flags.IntVar(&options.maxConcurrentDeliverables, "max-concurrent-deliveries", 0, "how many deliverables are reconciled at the same time (0: as --max-concurrent says)")
 	flags.IntVar(&options.maxConcurrentRunnables, "max-concurrent-runnables", 0, "how many runnables are reconciled at the same time (0: as --max-concurrent says)")
+	flags.StringVar(&options.image, "image", "", "the image of slipwayd itself, by digest, for pods that fetch sources (default: no test runs)")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
 	return command
 }
@@ -190,7 +193,8 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 	if err != nil {
 		return fmt.Errorf("preparing to act as service accounts: %w", err)
 	}
-	secrets := identity.Secrets{Pool: identity.NewPool(mgr.GetConfig(), core), Accounts: mgr.GetAPIReader()}
+	identities := identity.NewPool(mgr.GetConfig(), core)
+	secrets := identity.Secrets{Pool: identities, Accounts: mgr.GetAPIReader()}
 	if err := image.Setup(ctx, mgr, image.Options{
 		Secrets:       secrets,
 		Aliases:       options.registryAliases,
@@ -208,6 +212,11 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		Logger:        logger,
 	}); err != nil {
 		return fmt.Errorf("setting up the convention stage: %w", err)
+	}
+	if options.image != "" {
+		if err := testrun.Setup(ctx, mgr, testrun.Options{Image: options.image, Identities: identities, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+			return fmt.Errorf("setting up the test run stage: %w", err)
+		}
 	}
 	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
 		return fmt.Errorf("setting up the ingress proxy: %w", err)

@@ -34,7 +34,7 @@ func run(ctx context.Context, arguments []string) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newControllerCommand(runController), newRegistryCommand(runRegistry), newVersionCommand())
+	root.AddCommand(newControllerCommand(runController), newRegistryCommand(runRegistry), newFetchCommand(runFetch), newVersionCommand())
 	root.SetArgs(arguments)
 	return root.ExecuteContext(ctx)
 }

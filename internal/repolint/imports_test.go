@@ -19,7 +19,7 @@ var law = map[string][]string{
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
-		"internal/environment", "internal/hint", "internal/identity", "internal/version",
+		"internal/artifact", "internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
 	"cmd/slipway-init": {"internal/supervise/..."},
@@ -44,7 +44,7 @@ var law = map[string][]string{
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
-	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/identity", "internal/pull", "internal/version"},
+	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/version"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
@@ -70,6 +70,7 @@ var law = map[string][]string{
 	"internal/golden":   nil,
 
 	"internal/environment": nil,
+	"internal/artifact":    nil,
 	"internal/identity":    nil,
 	"internal/pull":        nil,
 

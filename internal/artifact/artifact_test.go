@@ -1,0 +1,125 @@
+package artifact
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func pack(t testing.TB, entries ...tar.Header) []byte {
+	t.Helper()
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(zip)
+	for _, entry := range entries {
+		content := []byte(nil)
+		if entry.Typeflag == tar.TypeReg {
+			content = []byte("content of " + entry.Name)
+			entry.Size = int64(len(content))
+		}
+		if err := archive.WriteHeader(&entry); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := archive.Write(content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(archive.Close(), zip.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return packed.Bytes()
+}
+
+func TestFetch(t *testing.T) {
+	packed := pack(t,
+		tar.Header{Typeflag: tar.TypeDir, Name: "./"}, tar.Header{Typeflag: tar.TypeReg, Name: "./bin/run", Mode: 0o755},
+		tar.Header{Typeflag: tar.TypeReg, Name: "go.mod", Mode: 0o644}, tar.Header{Typeflag: tar.TypeSymlink, Name: "bin/mod", Linkname: "../go.mod"})
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(packed))
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/none") {
+			w.WriteHeader(http.StatusNotFound)
+			return
+		}
+		_, _ = w.Write(packed)
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	if err := Fetch(t.Context(), Source{URL: server.URL + "/blobs/" + digest}, dir); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "bin", "mod"))
+	if err != nil || string(content) != "content of go.mod" {
+		t.Errorf("through the link: %q, %v", content, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "bin", "run")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("the program: %v, %v", info, err)
+	}
+	if err := Fetch(t.Context(), Source{URL: server.URL, Digest: "sha256:" + strings.Repeat("0", 64)}, t.TempDir()); !errors.Is(err, ErrDigest) {
+		t.Errorf("another digest: %v", err)
+	}
+	if err := Fetch(t.Context(), Source{URL: server.URL, MaxBytes: 20}, t.TempDir()); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("20 bytes at most: %v", err)
+	}
+	before := asked
+	if err := Fetch(t.Context(), Source{URL: server.URL + "/none"}, t.TempDir()); err == nil || asked != before+1 {
+		t.Errorf("one that is not there: %v, asked %d times", err, asked-before)
+	}
+}
+
+func TestUnpackRefuses(t *testing.T) {
+	for name, entries := range map[string][]tar.Header{
+		"a name that leads out":        {{Typeflag: tar.TypeReg, Name: "../out"}},
+		"one in the middle":            {{Typeflag: tar.TypeReg, Name: "a/../../out"}},
+		"an absolute name":             {{Typeflag: tar.TypeReg, Name: "/out"}},
+		"a link that leads out":        {{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "../out"}},
+		"an absolute link":             {{Typeflag: tar.TypeSymlink, Name: "link", Linkname: "/etc"}},
+		"a file through a link":        {{Typeflag: tar.TypeSymlink, Name: "a/b/link", Linkname: "../.."}, {Typeflag: tar.TypeSymlink, Name: "a/b/link/up", Linkname: "../../.."}},
+		"a hard link":                  {{Typeflag: tar.TypeLink, Name: "hard", Linkname: "/etc/passwd"}},
+		"a device":                     {{Typeflag: tar.TypeChar, Name: "device"}},
+		"a file in the place of a dir": {{Typeflag: tar.TypeReg, Name: "a"}, {Typeflag: tar.TypeReg, Name: "a/b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			above := t.TempDir()
+			dir := filepath.Join(above, "in", "side")
+			if err := os.MkdirAll(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := Unpack(bytes.NewReader(pack(t, entries...)), dir, DefaultMaxBytes); err == nil {
+				t.Error("it was unpacked")
+			}
+			if _, err := os.Lstat(filepath.Join(above, "in", "out")); err == nil {
+				t.Error("something was written outside")
+			}
+		})
+	}
+}
+
+func FuzzUnpack(f *testing.F) {
+	f.Add(pack(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b"}))
+	f.Add(pack(f, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b/../c"}))
+	f.Fuzz(func(t *testing.T, packed []byte) {
+		above := t.TempDir()
+		dir := filepath.Join(above, "dir")
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		_ = Unpack(bytes.NewReader(packed), dir, 1<<20)
+		if entries, err := os.ReadDir(above); err != nil || len(entries) != 1 {
+			t.Errorf("outside: %v, %v", entries, err)
+		}
+	})
+}

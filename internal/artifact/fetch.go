@@ -1,0 +1,109 @@
+// Package artifact fetches source artifacts, as a pod or a stage of the cluster does: a tar archive compressed with
+// gzip, over HTTP, checked against its digest, and unpacked into a directory that nothing in it can leave. Making and
+// pushing them is done elsewhere.
+package artifact
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"time"
+)
+
+const (
+	// DefaultMaxBytes is what an artifact may hold, unpacked.
+	DefaultMaxBytes = 1 << 30
+	// maxFiles bounds the number of its files and folders.
+	maxFiles = 200_000
+	// tries is how often a server that does not answer is asked: it may be restarting.
+	tries = 5
+)
+
+// ErrTooLarge means that an artifact holds more than it may.
+var ErrTooLarge = errors.New("the artifact is too large")
+
+// ErrDigest means that an artifact is another one than was asked for.
+var ErrDigest = errors.New("the artifact is not the one that was asked for")
+
+// Source says where an artifact is.
+type Source struct {
+	URL string
+	// Digest of the archive, as sha256: and hexadecimal digits; "" means the one that the URL names. An artifact of
+	// which neither is known is taken as it comes.
+	Digest string
+	// MaxBytes is what it may hold, unpacked; 0 means DefaultMaxBytes.
+	MaxBytes int64
+	// Client sends the requests; nil means one of its own.
+	Client *http.Client
+}
+
+var digestInURL = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+
+// Fetch unpacks an artifact into dir, which must be there. What it unpacked before an error stays: the caller is to throw
+// the directory away.
+func Fetch(ctx context.Context, source Source, dir string) error {
+	if source.Digest == "" {
+		source.Digest = digestInURL.FindString(source.URL)
+	}
+	if source.MaxBytes == 0 {
+		source.MaxBytes = DefaultMaxBytes
+	}
+	if source.Client == nil {
+		source.Client = &http.Client{Transport: http.DefaultTransport.(*http.Transport).Clone()}
+		defer source.Client.CloseIdleConnections()
+	}
+	body, err := open(ctx, source)
+	if err != nil {
+		return fmt.Errorf("fetching %s: %w", source.URL, err)
+	}
+	defer body.Close()
+	hash := sha256.New()
+	content := io.TeeReader(body, hash)
+	if err := Unpack(content, dir, source.MaxBytes); err != nil {
+		return fmt.Errorf("unpacking %s: %w", source.URL, err)
+	}
+	if _, err := io.Copy(io.Discard, io.LimitReader(content, source.MaxBytes)); err != nil { // what the archive does not need
+		return fmt.Errorf("fetching %s: %w", source.URL, err)
+	}
+	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); source.Digest != "" && got != source.Digest {
+		return fmt.Errorf("fetching %s: %w: its digest is %s, not %s", source.URL, ErrDigest, got, source.Digest)
+	}
+	return nil
+}
+
+// open asks until the server answers; an answer that will not change is an error at once.
+func open(ctx context.Context, source Source) (io.ReadCloser, error) {
+	var last error
+	for try := range tries {
+		if try > 0 {
+			select {
+			case <-ctx.Done():
+				return nil, errors.Join(ctx.Err(), last)
+			case <-time.After(time.Duration(try) * 500 * time.Millisecond):
+			}
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, source.URL, nil)
+		if err != nil {
+			return nil, err
+		}
+		response, err := source.Client.Do(request)
+		if err != nil {
+			last = err
+			continue
+		}
+		if response.StatusCode == http.StatusOK {
+			return response.Body, nil
+		}
+		_ = response.Body.Close()
+		last = fmt.Errorf("the server answers %s", response.Status)
+		if response.StatusCode < http.StatusInternalServerError {
+			return nil, last
+		}
+	}
+	return nil, last
+}

@@ -1,0 +1,106 @@
+package artifact
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// Unpack writes the files, folders and symbolic links of a tar archive compressed with gzip into dir. A name or a link
+// that leads out of dir is an error, and so is anything but those three.
+func Unpack(archive io.Reader, dir string, maxBytes int64) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	plain, err := gzip.NewReader(archive)
+	if err != nil {
+		return fmt.Errorf("it is not compressed with gzip: %w", err)
+	}
+	defer plain.Close()
+	entries := tar.NewReader(plain)
+	left, files := maxBytes, 0
+	for {
+		entry, err := entries.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading the archive: %w", err)
+		}
+		if files++; files > maxFiles {
+			return fmt.Errorf("%w: more than %d files", ErrTooLarge, maxFiles)
+		}
+		if left -= entry.Size; left < 0 {
+			return fmt.Errorf("%w: more than %d MiB", ErrTooLarge, maxBytes>>20)
+		}
+		if err := write(root, entry, entries); err != nil {
+			return fmt.Errorf("%q: %w", entry.Name, err)
+		}
+	}
+}
+
+func write(root *os.Root, entry *tar.Header, content io.Reader) error {
+	name := path.Clean(strings.TrimPrefix(entry.Name, "./"))
+	if name == "." {
+		return nil
+	}
+	if !fs.ValidPath(name) {
+		return errors.New("its name leads out of the artifact")
+	}
+	if err := makeFolders(root, path.Dir(name)); err != nil {
+		return err
+	}
+	switch entry.Typeflag {
+	case tar.TypeDir:
+		return makeFolders(root, name)
+	case tar.TypeReg:
+		return writeFile(root, name, fs.FileMode(0o644)|fs.FileMode(entry.Mode)&0o111, content)
+	case tar.TypeSymlink:
+		if path.IsAbs(entry.Linkname) || !fs.ValidPath(path.Join(path.Dir(name), entry.Linkname)) {
+			return fmt.Errorf("it is a link to %q, which leads out of the artifact", entry.Linkname)
+		}
+		return root.Symlink(entry.Linkname, name)
+	case tar.TypeXGlobalHeader:
+		return nil
+	}
+	return fmt.Errorf("it is neither a file, nor a folder, nor a symbolic link (type %q)", entry.Typeflag)
+}
+
+// makeFolders makes a folder and those above it. None of them may be a link: what is written through one is elsewhere than
+// its name says, and so a link there could lead out.
+func makeFolders(root *os.Root, folder string) error {
+	made := ""
+	for part := range strings.SplitSeq(folder, "/") {
+		made = path.Join(made, part)
+		info, err := root.Lstat(made)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = root.Mkdir(made, 0o755)
+		} else if err == nil && !info.IsDir() {
+			err = fmt.Errorf("%s is not a folder", made)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeFile(root *os.Root, name string, mode fs.FileMode, content io.Reader) error {
+	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(file, content); err != nil {
+		_ = file.Close()
+		return err
+	}
+	return file.Close()
+}

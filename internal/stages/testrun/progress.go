@@ -1,0 +1,141 @@
+package testrun
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+)
+
+// progress is how far a run is.
+type progress struct {
+	status  metav1.ConditionStatus
+	reason  string
+	message string
+}
+
+func unknown(reason, message string) progress {
+	return progress{metav1.ConditionUnknown, reason, message}
+}
+
+// progressOf reads how far a Job is, from it and from its pod, which is nil before there is one.
+func progressOf(job *batchv1.Job, pod *corev1.Pod) progress {
+	for _, condition := range job.Status.Conditions {
+		if condition.Status != corev1.ConditionTrue {
+			continue
+		}
+		switch condition.Type {
+		case batchv1.JobComplete:
+			return progress{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""}
+		case batchv1.JobFailed:
+			return failed(job, pod, condition)
+		}
+	}
+	if pod == nil {
+		return unknown(v1alpha1.ReasonPending, "The pod is being made.")
+	}
+	if why := stuck(pod); why != "" {
+		return unknown(v1alpha1.ReasonPending, why)
+	}
+	for _, container := range pod.Status.ContainerStatuses {
+		if container.Name == testContainer && (container.State.Running != nil || container.State.Terminated != nil) {
+			return unknown(v1alpha1.ReasonRunning, "")
+		}
+	}
+	return unknown(v1alpha1.ReasonPending, "The source is being fetched.")
+}
+
+// failed says why a Job did.
+func failed(job *batchv1.Job, pod *corev1.Pod, condition batchv1.JobCondition) progress {
+	advice := fmt.Sprintf(" `kubectl logs --namespace %s job/%s` shows all that was said.", job.Namespace, job.Name)
+	if condition.Reason == batchv1.JobReasonDeadlineExceeded {
+		message := fmt.Sprintf("The tests took longer than %ds.", *job.Spec.ActiveDeadlineSeconds)
+		if pod != nil {
+			message += because(stuck(pod))
+		}
+		return progress{metav1.ConditionFalse, v1alpha1.ReasonTimedOut, message}
+	}
+	if pod == nil {
+		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(condition.Message, "The job failed.")}
+	}
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, container := range list {
+			ended := container.State.Terminated
+			if ended == nil || ended.ExitCode == 0 {
+				continue
+			}
+			what := "The tests are red"
+			if container.Name == fetchContainer {
+				what = "The source could not be fetched"
+			}
+			message := fmt.Sprintf("%s (exit code %d", what, ended.ExitCode)
+			if ended.Reason != "" && ended.Reason != "Error" {
+				message += ", " + ended.Reason
+			}
+			message += ")." + advice
+			if said := strings.TrimSpace(ended.Message); said != "" {
+				message += "\n" + said
+			}
+			return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, message}
+		}
+	}
+	return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(pod.Status.Message, condition.Message, "The job failed.")}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return " " + why
+}
+
+// stuck says what keeps a pod from running, if something does.
+func stuck(pod *corev1.Pod) string {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodScheduled && condition.Status == corev1.ConditionFalse {
+			return "The pod cannot be scheduled: " + condition.Message
+		}
+	}
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
+		for _, container := range list {
+			waiting := container.State.Waiting
+			if waiting == nil || waiting.Reason == "PodInitializing" || waiting.Reason == "ContainerCreating" {
+				continue
+			}
+			return fmt.Sprintf("The container %s waits: %s", container.Name, strings.TrimSuffix(waiting.Reason+": "+waiting.Message, ": "))
+		}
+	}
+	return ""
+}
+
+// podOf is the newest pod of a run; nil when there is none.
+func (r *reconciler) podOf(ctx context.Context, run *v1alpha1.TestRun) (*corev1.Pod, error) {
+	pods := &corev1.PodList{}
+	if err := r.made.List(ctx, pods, client.InNamespace(run.Namespace), client.MatchingLabels{LabelRun: run.Name}); err != nil {
+		return nil, fmt.Errorf("looking for the pod of test run %s: %w", run.Name, err)
+	}
+	var newest *corev1.Pod
+	for i := range pods.Items {
+		if pod := &pods.Items[i]; newest == nil || newest.CreationTimestamp.Before(&pod.CreationTimestamp) {
+			newest = pod
+		}
+	}
+	return newest, nil
+}
+
+// enqueueRunOf wakes the run to which a Job or a pod belongs.
+func enqueueRunOf[object client.Object]() handler.TypedEventHandler[object, reconcile.Request] {
+	return handler.TypedEnqueueRequestsFromMapFunc(func(_ context.Context, of object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: of.GetNamespace(), Name: of.GetLabels()[LabelRun]}}}
+	})
+}
