@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
@@ -26,7 +24,7 @@ type owners struct {
 	family   *family
 	renderer *template.Renderer
 	stamped  *stampedObjects
-	recorder events.EventRecorder
+	events   *teller
 	metrics  *metrics
 	log      *slog.Logger
 }
@@ -82,7 +80,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 }
 
 func (w *owners) tell(of *owner, event realize.Event) {
-	w.recorder.Eventf(of.object, nil, corev1.EventTypeNormal, event.Reason, "Realize", "%s", event.Message)
+	w.events.tell(of.object, w.family.owner, "Realize", event)
 }
 
 // realize finds an owner's blueprint and identity and has the blueprint realised. It changes of the owner only the

@@ -5,12 +5,10 @@ import (
 	"fmt"
 	"log/slog"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,7 +25,7 @@ type runnables struct {
 	*accounts
 	stamped  *stampedObjects
 	selected *selectedKinds
-	recorder events.EventRecorder
+	events   *teller
 	metrics  *metrics
 	log      *slog.Logger
 }
@@ -82,7 +80,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 }
 
 func (r *runnables) tell(runnable *v1alpha1.Runnable, event realize.Event) {
-	r.recorder.Eventf(runnable, nil, corev1.EventTypeNormal, event.Reason, "Run", "%s", event.Message)
+	r.events.tell(runnable, v1alpha1.KindRunnable, "Run", event)
 }
 
 // run finds the identity and the template of a Runnable, sees to its newest run and judges it. It does not change the

@@ -86,6 +86,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 type shared struct {
 	reader     dynamic.Interface
 	identities *identity.Pool
+	events     *teller
 	metrics    *metrics
 	log        *slog.Logger
 }
@@ -101,11 +102,18 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing the requests for tokens: %w", err)
 	}
+	events, err := newTeller(config, options.Logger)
+	if err == nil {
+		err = mgr.Add(events)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("preparing to write events: %w", err)
+	}
 	counted, err := newMetrics(options.Metrics)
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
-	return &shared{reader: reader, identities: identity.NewPool(config, tokens), metrics: counted, log: options.Logger}, nil
+	return &shared{reader: reader, identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger}, nil
 }
 
 func (s *shared) accounts(mgr ctrl.Manager) *accounts {
@@ -125,7 +133,7 @@ func newOwners(mgr ctrl.Manager, parts *shared, of *family) *owners {
 		accounts: parts.accounts(mgr),
 		renderer: template.NewRenderer(),
 		stamped:  parts.stampedFor(of.owner, of.labels, mgr),
-		recorder: mgr.GetEventRecorder(recorderName),
+		events:   parts.events,
 		metrics:  parts.metrics,
 		log:      parts.log,
 	}
@@ -135,7 +143,7 @@ func newRunnables(mgr ctrl.Manager, parts *shared) *runnables {
 	return &runnables{
 		accounts: parts.accounts(mgr),
 		stamped:  parts.stampedFor(v1alpha1.KindRunnable, ownerLabels{name: v1alpha1.LabelRunnableName}, mgr),
-		recorder: mgr.GetEventRecorder(recorderName),
+		events:   parts.events,
 		metrics:  parts.metrics,
 		log:      parts.log,
 	}
