@@ -102,29 +102,48 @@ func (c *cluster) Apply(ctx context.Context, object *unstructured.Unstructured) 
 	if err != nil {
 		return nil, err
 	}
-	live, err := c.live(ctx, mapping, wanted)
+	live, err := c.cached(ctx, mapping, wanted)
 	if err != nil {
 		return nil, err
 	}
-	if live != nil {
-		if err := c.mayWrite(live); err != nil {
+	if live == nil {
+		written, err := c.create(ctx, mapping, wanted)
+		if err == nil {
+			return c.wrote(nil, written, hash, mapping), nil
+		}
+		if !taken(err) {
 			return nil, err
 		}
-		same := live.GetAnnotations()[annotationHash] == hash && (holds(live.Object, wanted.Object) || c.stamped.settled(live, hash))
-		if same {
-			return live, nil
+		if live, err = c.read(ctx, mapping, wanted); err != nil {
+			return nil, err
 		}
-		// Should the object be replaced by another of its name meanwhile, the API server refuses.
-		wanted.SetUID(live.GetUID())
 	}
+	return c.change(ctx, mapping, live, wanted, hash)
+}
+
+// change writes wanted over live, if that is this owner's and otherwise than wanted.
+func (c *cluster) change(ctx context.Context, mapping *meta.RESTMapping, live, wanted *unstructured.Unstructured, hash string) (*unstructured.Unstructured, error) {
+	if err := c.mayWrite(live); err != nil {
+		return nil, err
+	}
+	if live.GetAnnotations()[annotationHash] == hash && (holds(live.Object, wanted.Object) || c.stamped.settled(live, hash)) {
+		return live, nil
+	}
+	// Should the object be replaced by another of its name meanwhile, the API server refuses.
+	wanted.SetUID(live.GetUID())
 	written, err := c.put(ctx, mapping, live, wanted)
 	if err != nil {
 		return nil, err
 	}
+	return c.wrote(live, written, hash, mapping), nil
+}
+
+// wrote notes a write, and returns what came of it.
+func (c *cluster) wrote(live, written *unstructured.Unstructured, hash string, mapping *meta.RESTMapping) *unstructured.Unstructured {
 	written.SetManagedFields(nil)
 	c.stamped.wrote(written, hash)
 	c.tell(live, written, mapping)
-	return written, nil
+	return written
 }
 
 // prepare returns what to send, and its hash.
@@ -159,9 +178,9 @@ func (c *cluster) at(mapping *meta.RESTMapping, namespace string) dynamic.Resour
 	return resource
 }
 
-// live returns what the cluster has, nil for nothing. The watch knows all that carries the label of stamped objects;
-// whether something else has the name, only the API server can tell.
-func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// cached returns what the watch knows of an object, nil for nothing: it knows all that carries the label of stamped
+// objects.
+func (c *cluster) cached(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	informer, err := c.stamped.watch(ctx, mapping.Resource)
 	if err != nil {
 		return nil, err
@@ -169,10 +188,12 @@ func (c *cluster) live(ctx context.Context, mapping *meta.RESTMapping, wanted *u
 	if found := c.stamped.cached(informer, wanted.GetNamespace(), wanted.GetName()); found != nil {
 		return found.DeepCopy(), nil
 	}
+	return nil, nil
+}
+
+// read returns what the API server has: the watch does not know what carries no label, or not yet what was made last.
+func (c *cluster) read(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	found, err := c.at(mapping, wanted.GetNamespace()).Get(ctx, wanted.GetName(), metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("failed to get unstructured [%s/%s] from api server: %w", wanted.GetNamespace(), wanted.GetName(), err)
 	}

@@ -80,6 +80,7 @@ func (s *siblings) ensure(ctx context.Context, wanted *unstructured.Unstructured
 		return nil, false, fmt.Errorf("create: %w", err)
 	}
 	created.SetManagedFields(nil)
+	s.stamped.wrote(created, hash)
 	return append([]*unstructured.Unstructured{created}, all...), true, nil
 }
 

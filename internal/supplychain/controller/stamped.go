@@ -47,7 +47,8 @@ type stampedObjects struct {
 
 // written is the last write of an object.
 type written struct {
-	object *unstructured.Unstructured
+	object  *unstructured.Unstructured
+	version string
 	// settled is the fingerprint of the object as the API server has it after a write of hash. It says that what
 	// still differs from what we want is how the API server puts it, and not drift.
 	hash, settled string
@@ -135,9 +136,25 @@ func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.S
 }
 
 func (s *stampedObjects) seen(object any) {
-	if found, ok := object.(*unstructured.Unstructured); ok {
+	if found, ok := object.(*unstructured.Unstructured); ok && !s.ours(found) {
 		s.wake(found)
 	}
+}
+
+// ours says whether object is just what our last write of it returned: its owner was judged by that. It also lets go of
+// what the watch has caught up with.
+func (s *stampedObjects) ours(object *unstructured.Unstructured) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last, known := s.written[object.GetUID()]
+	if !known {
+		return false
+	}
+	if last.object != nil && !older(object, last.object) {
+		last.object = nil
+		s.written[object.GetUID()] = last
+	}
+	return last.version == object.GetResourceVersion()
 }
 
 func (s *stampedObjects) gone(object any) {
@@ -244,7 +261,7 @@ func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
 func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.written[object.GetUID()] = written{object: object, hash: hash, settled: fingerprint(object)}
+	s.written[object.GetUID()] = written{object: object, version: object.GetResourceVersion(), hash: hash, settled: fingerprint(object)}
 }
 
 // settled says whether object is just as the API server left it when it was last given what hash stands for.

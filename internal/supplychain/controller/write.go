@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,7 +23,25 @@ const (
 	// annotationMerged holds what was last merged into an object that server-side apply cannot write, so that what a
 	// template does not have any more goes from the object too.
 	annotationMerged = "slipway.dev/last-merged"
+	// noVersion is a resource version that no object has: etcd counts its writes from 2.
+	noVersion = "1"
 )
+
+// create writes an object that is most likely not there. The API server makes what is applied with any resource version
+// as long as nothing has its name, and refuses it (see taken) otherwise; so nobody's object is written over, and that it
+// is not there need not be asked before.
+func (c *cluster) create(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	wanted.SetResourceVersion(noVersion)
+	defer wanted.SetResourceVersion("")
+	written, err := c.put(ctx, mapping, nil, wanted)
+	if err != nil {
+		return nil, fmt.Errorf("create: %w", err)
+	}
+	return written, nil
+}
+
+// taken says whether an error of create means that there is an object of that name.
+func taken(err error) bool { return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) }
 
 // put writes wanted over live, or anew where live is nil.
 func (c *cluster) put(ctx context.Context, mapping *meta.RESTMapping, live, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
@@ -36,6 +55,8 @@ func (c *cluster) put(ctx context.Context, mapping *meta.RESTMapping, live, want
 	switch {
 	case err != nil && strings.Contains(err.Error(), "duplicate entries for key"):
 		return merge(ctx, at, live, wanted)
+	case err != nil && live == nil:
+		return nil, err
 	case err != nil:
 		return nil, fmt.Errorf("patch: %w", err)
 	}
@@ -72,18 +93,15 @@ func ownUpdates(ctx context.Context, at dynamic.ResourceInterface, name string) 
 // merge writes what server-side apply refuses: lists in which two entries have one key, which the API server accepts
 // otherwise. Others' fields stay, as do the entries of lists only if they are in wanted.
 func merge(ctx context.Context, at dynamic.ResourceInterface, live, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	wanted = wanted.DeepCopy()
+	wanted.SetResourceVersion("")
 	plain, err := json.Marshal(wanted.Object)
 	if err != nil {
 		return nil, fmt.Errorf("patch: %w", err)
 	}
-	wanted = wanted.DeepCopy()
 	wanted.SetAnnotations(with(wanted.GetAnnotations(), map[string]string{annotationMerged: string(plain)}))
 	if live == nil {
-		written, err := at.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
-		if err != nil {
-			return nil, fmt.Errorf("create: %w", err)
-		}
-		return written, nil
+		return at.Create(ctx, wanted, metav1.CreateOptions{FieldManager: fieldManager})
 	}
 	modified, err := json.Marshal(wanted.Object)
 	if err != nil {
