@@ -56,6 +56,9 @@ type Options struct {
 	// Diagnose gathers logs and objects after a failure with Once, and returns the folder that holds them; nil means
 	// not to.
 	Diagnose func(context.Context) (string, error)
+	// Collect removes images that are too many, and says what it did, "" for nothing. It is called beside the loop, now and
+	// then, after a run that succeeded; nil means that nobody does it.
+	Collect func(context.Context) (string, error)
 	// Observe is called after each run that was not superseded, by one goroutine at a time; nil is allowed.
 	Observe func(Report)
 	// Up is the command that makes the environment, for advice; "" means "slipway up".
@@ -99,5 +102,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Once {
 		return s.once(ctx)
 	}
-	return s.follow(ctx)
+	err = s.follow(ctx)
+	s.beside.end() // whoever ends the loop does not wait for what can be done the next time
+	return err
 }

@@ -34,6 +34,9 @@ func (a *app) run(ctx context.Context, number int, files []string) (Report, erro
 	a.refresh()
 	r := newRecord(a.view, number, files)
 	err := a.steps(ctx, r)
+	if err == nil {
+		a.collect(a.progress)
+	}
 	if err != nil && ctx.Err() != nil && !errors.Is(err, context.Cause(ctx)) {
 		err = fmt.Errorf("%w: %w", err, context.Cause(ctx))
 	}
@@ -59,6 +62,7 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
+	defer a.attach(reference, a.kept)
 	r.report.Image, r.report.Digest = reference.String(), reference.DigestStr()
 	goal, err := a.apply(ctx, r, loaded, reference)
 	if err != nil {

@@ -19,6 +19,7 @@ type session struct {
 	pusher  *registry.Pusher
 	builds  chan struct{} // has an element for every build that is under way
 	apps    []*app
+	beside  beside
 
 	mutex   sync.Mutex      // guards what follows, and the report files
 	reports map[*app]Report // of each app's last run
@@ -49,6 +50,7 @@ func newSession(ctx context.Context, o Options) (*session, error) {
 			return nil, err
 		}
 	}
+	s.beside.life, s.beside.end = context.WithCancel(ctx)
 	for _, a := range s.apps {
 		a.open(ctx)
 	}
@@ -84,6 +86,8 @@ func absolute(path string) string {
 }
 
 func (s *session) close() {
+	s.beside.jobs.Wait()
+	s.beside.end()
 	for _, a := range s.apps {
 		a.close()
 	}

@@ -14,6 +14,7 @@ import (
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/choose"
+	"slipway.dev/slipway/internal/collect"
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
@@ -33,6 +34,7 @@ type DevOptions struct {
 	Timeout    time.Duration
 	Report     string // "" writes none
 	Kubeconfig string
+	Budget     int64 // bytes that images may take
 
 	Mode    ui.Mode
 	Verbose bool
@@ -87,6 +89,7 @@ others alone.`,
 	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when every app is ready, 1 when not")
 	f.StringVar(&o.Report, "report", "", "the `file` for a JUnit XML report of each app's last run; a JSON one is written beside it")
 	f.Var(&timeout, "timeout", "how long one round may take")
+	addDiskBudget(cmd, &o.Budget)
 	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` with the environment's context (default: as kubectl chooses)")
 	addProgress(cmd, &o.Mode)
 	addVerbose(cmd, &o.Verbose)
@@ -118,6 +121,13 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		Screen: screen, Out: resultOut(o), Kube: config, Open: openBrowser,
 		Reload:     func() (*rest.Config, error) { return kube.ConfigFor(o.Kubeconfig, o.Name.Context()) },
 		ReportFile: o.Report, Up: "slipway up" + named(o.Name),
+		Collect: func(ctx context.Context) (string, error) {
+			report, err := o.deps.Collect(ctx, o.Name, collect.Options{Budget: o.Budget, Grace: collect.DefaultGrace})
+			if err != nil || report.Removed() == 0 {
+				return "", err
+			}
+			return fmt.Sprintf("Removed %d old images (%s), since they took more than %s", report.Removed(), byteSize(report.Freed()), byteSize(o.Budget)), nil
+		},
 		Diagnose: func(ctx context.Context) (string, error) {
 			report, err := collectDiagnosis(ctx, o.Name, "", namespaceList(o.Namespace))
 			return report.Dir, err
