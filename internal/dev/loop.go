@@ -71,7 +71,7 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 		a.forwards.point(report.pod)
 		a.showAddresses(report)
 		a.view.RunEnded(string(Passed), "")
-		a.progress.Say("Watching %s; Ctrl-C ends", a.Dir)
+		a.view.Watching(a.Dir)
 		return 0
 	}
 	again := time.Duration(0)
@@ -80,6 +80,7 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 		a.attempts++
 	}
 	a.view.RunEnded(string(Failed), describe(err, again))
+	a.view.Watching(a.Dir)
 	return again
 }
 

@@ -34,7 +34,7 @@ type Task interface {
 type Event struct {
 	Time time.Time `json:"time"` // when it happened, RFC 3339 with fractions, UTC
 	// Type is start, update, done, skip or fail of a task; message or warning; and of `dev` also run, passed, failed or
-	// superseded of a run, log and addresses.
+	// superseded of a run, watching, log and addresses.
 	Type string `json:"type"`
 	App  string `json:"app,omitempty"` // the workload's name, with `dev`; absent for what belongs to no app
 	Run  int    `json:"run,omitempty"` // the run's number, from 1, with `dev`

@@ -30,6 +30,8 @@ type AppView interface {
 	Run(number int, cause []string, why string)
 	// RunEnded ends the run: outcome is passed, failed or superseded; text is what went wrong, whole, or "".
 	RunEnded(outcome, text string)
+	// Watching says that the next run begins when something in the folder is saved.
+	Watching(dir string)
 	// Addresses replaces where the app answers; the first is the best one.
 	Addresses(list []Address)
 	// Log shows a line of a pod's container.
@@ -317,6 +319,12 @@ func (v *view) RunEnded(outcome, text string) {
 		}
 	}
 	s.tell(v, Event{Type: outcome, Detail: v.problem, Seconds: seconds(v.ended.Sub(v.began))})
+}
+
+func (v *view) Watching(dir string) {
+	v.session.mutex.Lock()
+	defer v.session.mutex.Unlock()
+	v.session.tell(v, Event{Type: "watching", Detail: dir})
 }
 
 func (v *view) Addresses(list []Address) {

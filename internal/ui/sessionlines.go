@@ -36,7 +36,9 @@ func (p *plainSession) happened(s *session, v *view, e Event) {
 			p.said("message", before(app, "  "+address.text()), nil)
 		}
 	case "failed":
-		p.said("message", before(app, e.Detail), nil)
+		p.said("message", before(app, strings.ReplaceAll(e.Detail, "\n", "\n         ")), nil)
+	case "watching":
+		p.said("message", before(app, "Watching "+e.Detail+"; Ctrl-C ends"), nil)
 	case "log":
 		fmt.Fprintf(p.out, "%7s  %s | %s\n", "", paint(p.color, colorOf(e.Pod), e.Pod), e.Detail)
 	}

@@ -1,7 +1,9 @@
 package ui
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -62,11 +64,22 @@ func (c *screen) head(v *view, columns int) string {
 	return sign + " " + paint(c.color, colorBold, name) + "  " + pad(middle, room) + "  " + right
 }
 
-// The widths of a bar's columns; the bar itself gets a share of what is left.
+// The widths of a bar's columns: the stage's name gets what the longest one needs, within limits; the bar itself gets a
+// share of what is left.
 const (
-	nameColumns    = 12
+	leastName      = 8
+	mostName       = 18
 	secondsColumns = 6
 )
+
+// nameColumns is the width of the names of a run's stages.
+func nameColumns(v *view) int {
+	most := leastName
+	for _, p := range v.parts {
+		most = max(most, columnsOf(p.id))
+	}
+	return min(most, mostName)
+}
 
 // bar is a stage of the waterfall: when it began and how long it took within the run, and what came of it.
 func (c *screen) bar(v *view, p *part, columns int) string {
@@ -74,11 +87,12 @@ func (c *screen) bar(v *view, p *part, columns int) string {
 	if p.outcome != "" {
 		sign = mark(c.color, p.outcome)
 	}
-	width := max((columns-2-2-nameColumns-secondsColumns-4)*2/5, 8)
-	line := "  " + sign + " " + pad(truncate(p.id, nameColumns), nameColumns) + " "
+	names := nameColumns(v)
+	width := max((columns-2-2-names-secondsColumns-4)*2/5, 8)
+	line := "  " + sign + " " + pad(truncate(p.id, names), names) + " "
 	line += c.blocks(v, p, width) + " "
 	line += paint(c.color, colorDim, fmt.Sprintf("%*s", secondsColumns, brief(p.elapsed().Truncate(time.Second/10))))
-	room := columns - 4 - nameColumns - 1 - width - 1 - secondsColumns - 2
+	room := columns - 4 - names - 1 - width - 1 - secondsColumns - 2
 	detail := oneLine(p.detail)
 	if detail == "" && p.title != p.id {
 		detail = p.title
@@ -154,8 +168,7 @@ func (c *screen) where(v *view, columns, most int) []string {
 func (c *screen) summary(s *session, v *view, columns int) string {
 	sign, text := mark(c.color, "done"), "ready in "+brief(elapsedOf(v))
 	if v.outcome == "failed" {
-		first, _, _ := strings.Cut(v.problem, "\n")
-		sign, text = mark(c.color, "fail"), "failed: "+first
+		sign, text = mark(c.color, "fail"), "failed: "+reason(v)
 	}
 	line := fmt.Sprintf("run %d", v.number)
 	if len(s.views) > 1 {
@@ -166,17 +179,35 @@ func (c *screen) summary(s *session, v *view, columns int) string {
 	}
 	line += "  " + text
 	if v.outcome == "passed" {
-		var parts []string
-		for _, p := range v.parts {
-			if p.outcome == "done" && p.elapsed() >= time.Second/20 {
-				parts = append(parts, p.id+" "+brief(p.elapsed()))
-			}
-		}
-		if len(parts) > 0 {
-			line += "  (" + strings.Join(parts, ", ") + ")"
-		}
+		line += longest(v)
 	}
 	return sign + " " + truncate(oneLine(line), columns-2)
+}
+
+// reason is why a run failed, in one line: the stage and what it says, else the beginning of the whole.
+func reason(v *view) string {
+	for _, p := range v.parts {
+		if p.outcome == "fail" {
+			return p.id + ": " + p.detail
+		}
+	}
+	first, _, _ := strings.Cut(v.problem, "\n")
+	return first
+}
+
+// longest names the stages that took most of a run's time.
+func longest(v *view) string {
+	const named = 3
+	parts := slices.DeleteFunc(slices.Clone(v.parts), func(p *part) bool { return p.outcome != "done" || p.elapsed() < time.Second/20 })
+	slices.SortStableFunc(parts, func(a, b *part) int { return cmp.Compare(b.elapsed(), a.elapsed()) })
+	var texts []string
+	for _, p := range parts[:min(named, len(parts))] {
+		texts = append(texts, p.id+" "+brief(p.elapsed()))
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(texts, ", ") + ")"
 }
 
 // pad makes text so many columns wide.
