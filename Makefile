@@ -21,6 +21,7 @@ stamps := -X slipway.dev/slipway/internal/version.version=$(VERSION) -X slipway.
 go_build := CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "-s -w $(stamps)"
 exe := $(if $(filter windows,$(GOOS)),.exe)
 layer := embedded/slipwayd/slipwayd-linux-$(GOARCH).tar.gz
+static_layer := embedded/staticserver/slipway-static-linux-$(GOARCH).tar.gz
 platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 # Programs of the build itself run here, whatever is built.
 host := env -u GOOS -u GOARCH
@@ -38,13 +39,17 @@ build: layer ## build bin/slipway, with slipwayd inside, for GOOS and GOARCH
 	@GOOS=$(GOOS) GOARCH=$(GOARCH) $(go_build) -o bin/slipway$(exe) ./cmd/slipway
 
 .PHONY: layer
-layer: upstream ## build slipwayd and slipway-init for linux and pack them as the layer that slipway embeds
+layer: upstream ## build slipwayd, slipway-init and slipway-static for linux and pack them as the layers that slipway embeds
 	@mkdir -p out
 	@echo "building slipwayd for linux/$(GOARCH)"
 	@GOOS=linux GOARCH=$(GOARCH) $(go_build) -o out/slipwayd-linux-$(GOARCH) ./cmd/slipwayd
 	@GOOS=linux GOARCH=$(GOARCH) CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "-s -w" -o out/slipway-init-linux-$(GOARCH) ./cmd/slipway-init
 	@$(host) $(GO) run -buildvcs=false ./scripts/layer -stamp out/slipwayd-linux-$(GOARCH).stamp $(layer) \
 	  slipwayd=out/slipwayd-linux-$(GOARCH) slipway-init=out/slipway-init-linux-$(GOARCH)
+	@# Without a version in it, images of sites keep their digests from one slipway to the next.
+	@GOOS=linux GOARCH=$(GOARCH) CGO_ENABLED=0 $(GO) build -buildvcs=false -trimpath -ldflags "-s -w" -o out/slipway-static-linux-$(GOARCH) ./cmd/slipway-static
+	@$(host) $(GO) run -buildvcs=false ./scripts/layer -stamp out/slipway-static-linux-$(GOARCH).stamp $(static_layer) \
+	  slipway-static=out/slipway-static-linux-$(GOARCH)
 
 .PHONY: upstream
 upstream: ## fetch what slipway embeds of other projects (embedded/upstream)
@@ -104,5 +109,5 @@ bench: images build ## measure, and write docs/benchmarks.md; ONLY=NAME for one 
 
 .PHONY: clean
 clean: ## remove what the build made (caches and images stay)
-	rm -rf bin out embedded/slipwayd/*.tar.gz
+	rm -rf bin out embedded/slipwayd/*.tar.gz embedded/staticserver/*.tar.gz
 	find embedded/upstream -mindepth 1 -maxdepth 1 ! -name PLACEHOLDER -exec rm -rf {} +

@@ -29,7 +29,7 @@ type Request struct {
 	Name     string      // of the program in the image; the workload's name
 	Platform v1.Platform // of the node that is to run the image
 	// Source is what of Dir is source, read just now; nil means that the builder reads it itself. A builder uses no
-	// other file of Dir.
+	// other file of Dir, but for commands of the user's, which run in Dir and see all of it.
 	Source *tree.Tree
 	// Registry is the environment's registry, such as localhost:5000, where bases are looked for first; "" means none.
 	Registry string

@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded",
+	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
@@ -23,6 +23,8 @@ var law = map[string][]string{
 	},
 
 	"cmd/slipway-init": {"internal/supervise/..."},
+
+	"cmd/slipway-static": {"internal/staticserver"},
 
 	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
@@ -46,10 +48,11 @@ var law = map[string][]string{
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/version"},
 	"internal/supervise/...":          {"internal/supervise/..."},
+	"internal/staticserver":           nil,
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
 	"internal/appfile":   {"internal/hint"},
-	"internal/build/...": {"embedded", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
+	"internal/build/...": {"embedded", "embedded/staticserver", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
 	"internal/tree":      {"internal/hint"},
 	"profiles":           {"embedded", "internal/hint", "internal/kube"},
 	"registry":           {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
@@ -58,16 +61,17 @@ var law = map[string][]string{
 	"registry/server":    {"registry/contents", "registry/events"},
 	"registry/events":    nil,
 
-	"api/...":           nil,
-	"embedded":          {"internal/hint"},
-	"embedded/slipwayd": {"internal/hint"},
-	"internal/docker":   {"internal/hint"},
-	"internal/kube":     {"internal/hint", "internal/version"},
-	"internal/ui":       {"internal/hint"},
-	"internal/hint":     nil,
-	"internal/version":  nil,
-	"internal/repolint": nil,
-	"internal/golden":   nil,
+	"api/...":               nil,
+	"embedded":              {"internal/hint"},
+	"embedded/slipwayd":     {"internal/hint"},
+	"embedded/staticserver": {"internal/hint"},
+	"internal/docker":       {"internal/hint"},
+	"internal/kube":         {"internal/hint", "internal/version"},
+	"internal/ui":           {"internal/hint"},
+	"internal/hint":         nil,
+	"internal/version":      nil,
+	"internal/repolint":     nil,
+	"internal/golden":       nil,
 
 	"internal/environment": nil,
 	"internal/artifact":    nil,

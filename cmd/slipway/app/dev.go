@@ -11,9 +11,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/embedded"
+	"slipway.dev/slipway/embedded/staticserver"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/choose"
+	"slipway.dev/slipway/internal/build/staticsite"
 	"slipway.dev/slipway/internal/collect"
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/docker"
@@ -184,5 +186,9 @@ func newBuilder() (build.Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return choose.New(choose.Options{Own: baseimage.Own{CACertificates: certificates, ZoneInfo: zones}, Engine: docker.Connect}), nil
+	return choose.New(choose.Options{
+		Own:    baseimage.Own{CACertificates: certificates, ZoneInfo: zones},
+		Engine: docker.Connect,
+		Server: staticsite.Server{Layer: staticserver.Layer, Program: staticserver.Program, Architecture: staticserver.Architecture},
+	}), nil
 }

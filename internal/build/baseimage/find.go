@@ -73,7 +73,7 @@ func (f *Finder) Find(ctx context.Context, q Query) (v1.Image, error) {
 		}
 		return nil, fmt.Errorf("finding the base %s: %w", q.Base, err)
 	}
-	if err := fits(image, q.Platform); err != nil {
+	if err := Fits(image, q.Platform); err != nil {
 		return nil, fmt.Errorf("the base %s: %w", q.Base, err)
 	}
 	return image, nil
@@ -253,7 +253,7 @@ func fromIndex(index v1.ImageIndex, platform v1.Platform) (v1.Image, error) {
 		if err != nil {
 			return nil, err
 		}
-		if fits(image, platform) != nil {
+		if Fits(image, platform) != nil {
 			continue
 		}
 		if found != nil {
@@ -267,8 +267,8 @@ func fromIndex(index v1.ImageIndex, platform v1.Platform) (v1.Image, error) {
 	return found, nil
 }
 
-// fits says whether an image is for a platform.
-func fits(image v1.Image, platform v1.Platform) error {
+// Fits says by its error whether an image is for another platform. An image that names none fits all.
+func Fits(image v1.Image, platform v1.Platform) error {
 	config, err := image.ConfigFile()
 	if err != nil {
 		return err

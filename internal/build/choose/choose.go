@@ -11,8 +11,10 @@ import (
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/baseimage"
+	"slipway.dev/slipway/internal/build/command"
 	"slipway.dev/slipway/internal/build/dockerfile"
 	"slipway.dev/slipway/internal/build/gobinary"
+	"slipway.dev/slipway/internal/build/staticsite"
 	"slipway.dev/slipway/internal/docker"
 )
 
@@ -21,6 +23,8 @@ type Options struct {
 	Own baseimage.Own // slipway's base
 	// Engine connects to the engine; nil means that there is none. Only Dockerfiles, and bases in the engine, need it.
 	Engine func(context.Context) (*docker.Engine, error)
+	// Server is what serves static sites.
+	Server staticsite.Server
 }
 
 // Builder is a build.Builder for any folder. It looks at the folder anew each time, so that a slipway.yaml that changes
@@ -75,6 +79,10 @@ func (b *Builder) open(c Choice) (build.Builder, error) {
 		return gobinary.New(*c.Build.Go, b.bases), nil
 	case Dockerfile:
 		return dockerfile.New(*c.Build.Dockerfile, b.options.Engine, b.bases), nil
+	case Static:
+		return staticsite.New(*c.Build.Static, b.options.Server), nil
+	case Command:
+		return command.New(*c.Build.Command, b.bases), nil
 	}
 	return nil, fmt.Errorf("the builder %s is not there", c.Kind)
 }

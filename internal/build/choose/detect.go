@@ -11,6 +11,7 @@ import (
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/gobinary"
+	"slipway.dev/slipway/internal/build/staticsite"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/tree"
 )
@@ -43,9 +44,6 @@ func (c Choice) Explain() string {
 	}
 	return text
 }
-
-// siteFolders are where tools leave a site, in the order in which they are looked at; "." is the app's folder.
-var siteFolders = []string{"public", "dist", "build", "."}
 
 // Detect chooses: what slipway.yaml says; else a Dockerfile, which somebody wrote on purpose; else a Go program; else a
 // folder with an index.html. A main package that the user named means Go. Nothing of these is build.ErrNothingToBuild.
@@ -104,12 +102,8 @@ func detectAll(files *tree.Tree, platform v1.Platform) []Choice {
 		}
 		found = append(found, Choice{Kind: Go, Build: appfile.Build{Go: &appfile.Go{}}, Why: why})
 	}
-	for _, folder := range siteFolders {
-		if has(path.Join(folder, "index.html")) {
-			found = append(found, Choice{Kind: Static, Build: appfile.Build{Static: &appfile.Static{Folder: folder}},
-				Why: "there is " + path.Join(folder, "index.html")})
-			break
-		}
+	if folder, is := staticsite.Find(files); is {
+		found = append(found, Choice{Kind: Static, Build: appfile.Build{Static: &appfile.Static{Folder: folder}}, Why: "there is " + path.Join(folder, "index.html")})
 	}
 	return found
 }

@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/process"
 	"slipway.dev/slipway/internal/hint"
 )
 
@@ -28,16 +28,13 @@ type toolchain struct {
 	flags   []string // GOFLAGS, wherever they come from
 }
 
-// endLimit is how long a compiler that was told to stop may keep its output open.
-const endLimit = 2 * time.Second
-
 func findToolchain(ctx context.Context, dir string) (*toolchain, error) {
 	program, err := exec.LookPath("go")
 	if err != nil {
 		return nil, hint.With(errors.New("building needs the go command, and it is not in PATH"), "install Go from https://go.dev/dl")
 	}
 	var said, complaint bytes.Buffer
-	cmd := command(ctx, program, "env", "-json", "GOFLAGS")
+	cmd := process.Command(ctx, program, "env", "-json", "GOFLAGS")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &complaint
 	if err := cmd.Run(); err != nil {
 		if ctx.Err() != nil {
@@ -97,7 +94,7 @@ func (t *toolchain) arguments(config appfile.Go, rest []string) []string {
 // complains about is a *build.SourceError.
 func (t *toolchain) compile(ctx context.Context, r build.Request, config appfile.Go, rest []string) error {
 	main := rest[len(rest)-1]
-	cmd := command(ctx, t.program, t.arguments(config, rest)...)
+	cmd := process.Command(ctx, t.program, t.arguments(config, rest)...)
 	cmd.Dir = r.Dir
 	cmd.Env = os.Environ()
 	for _, name := range slices.Sorted(maps.Keys(config.Env)) {
@@ -121,12 +118,4 @@ func (t *toolchain) compile(ctx context.Context, r build.Request, config appfile
 		return &build.SourceError{Command: "go build " + main, Output: output}
 	}
 	return fmt.Errorf("running go build %s: %w\n%s", main, err, output)
-}
-
-// command is a command whose whole process group ends with ctx: go leaves compilers behind otherwise.
-func command(ctx context.Context, program string, arguments ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, program, arguments...)
-	cmd.WaitDelay = endLimit
-	endWithChildren(cmd)
-	return cmd
 }

@@ -12,7 +12,7 @@ import (
 
 // FromFolder reads files (paths in dir with slashes) as entries below the path to; nil files means all in dir. Modes
 // are 0755 for what may be run and 0644 for the rest, since what a checkout makes of them differs from machine to
-// machine. A symbolic link that leads out of the folder is an error.
+// machine. Symbolic links stay links, wherever they lead in the container.
 func FromFolder(dir string, files []string, to string) ([]File, error) {
 	if files == nil {
 		var err error
@@ -74,11 +74,7 @@ func read(dir, name string) (File, error) {
 		if err != nil {
 			return File{}, err
 		}
-		target = filepath.ToSlash(target)
-		if path.IsAbs(target) || !filepath.IsLocal(path.Join(path.Dir(name), target)) {
-			return File{}, fmt.Errorf("packing %s: it is a link to %s, which is outside", name, target)
-		}
-		return File{Mode: 0o777, Link: target}, nil
+		return File{Mode: 0o777, Link: filepath.ToSlash(target)}, nil
 	}
 	return File{}, fmt.Errorf("packing %s: it is neither a file nor a folder nor a link", name)
 }

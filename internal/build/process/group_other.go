@@ -1,6 +1,6 @@
 //go:build !unix
 
-package gobinary
+package process
 
 import "os/exec"
 
