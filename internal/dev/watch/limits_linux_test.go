@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,7 +77,6 @@ func TestOverflow(t *testing.T) {
 	if err := s.begin(); err != nil {
 		t.Fatal(err)
 	}
-	defer s.close()
 	c, err := newContent(w, s.watchAll)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +93,7 @@ func TestOverflow(t *testing.T) {
 	write(t, dir, "a.go", "2")
 	write(t, dir, "new/b.go", "1")
 	remove(t, dir, "gone.go")
-	touched := make(chan []string)
-	go s.run(t.Context(), touched)
+	touched := run(t, s)
 	for lost := false; !lost; {
 		names := <-touched
 		for _, name := range names {
@@ -112,6 +111,16 @@ func TestOverflow(t *testing.T) {
 	}
 }
 
+// run runs a source until the test ends.
+func run(t *testing.T, s *source) <-chan []string {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	touched, ended := make(chan []string), make(chan struct{})
+	go func() { defer close(ended); defer s.close(); s.run(ctx, touched) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	return touched
+}
+
 // TestOtherErrors has the system fail in another way than by an overflow.
 func TestOtherErrors(t *testing.T) {
 	dir := t.TempDir()
@@ -126,8 +135,7 @@ func TestOtherErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func(events *fsnotify.Watcher) { events.Errors <- syscall.EIO }(s.events)
-	touched := make(chan []string)
-	go s.run(t.Context(), touched)
+	touched := run(t, s)
 	if names := <-touched; !cmp.Equal([]string{everything}, names) {
 		t.Errorf("touched: %v, want everything", names)
 	}
