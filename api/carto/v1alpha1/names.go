@@ -80,7 +80,6 @@ const (
 	ReasonMissingValueAtPath          = "MissingValueAtPath"
 	ReasonResolveTemplateOptionsError = "ResolveTemplateOptionsError"
 	ReasonTemplateOptionsMatchError   = "TemplateOptionsMatchError"
-	ReasonFailedToListCreatedObjects  = "FailedToListCreatedObjects"
 	ReasonConditionNotMet             = "ConditionNotMet"
 	ReasonFailedConditionMet          = "FailedConditionMet"
 	ReasonUnknownError                = "UnknownError"

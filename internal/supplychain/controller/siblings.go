@@ -39,9 +39,6 @@ type siblings struct {
 	labels map[string]string
 }
 
-// errListing marks an error of listing siblings, so that callers can tell it from one of creating.
-var errListing = errors.New("unable to list from api server")
-
 // ensure returns the newest sibling as far as it is what wanted asks for, and makes one otherwise. What it asks for is
 // remembered on the object, so that neither a restart nor what others write into the object leads to a new one; wanted
 // asks for what an older sibling was, too, as that one is not the newest. all are the siblings, newest first, the
@@ -135,7 +132,7 @@ func with(annotations, more map[string]string) map[string]string {
 func (s *siblings) live(ctx context.Context) ([]*unstructured.Unstructured, error) {
 	list, err := s.at().List(ctx, metav1.ListOptions{LabelSelector: labels.SelectorFromSet(s.labels).String()})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errListing, err)
+		return nil, fmt.Errorf("unable to list from api server: %w", err)
 	}
 	found := make([]*unstructured.Unstructured, len(list.Items))
 	for i := range list.Items {

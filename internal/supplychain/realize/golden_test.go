@@ -36,6 +36,9 @@ type paper struct {
 }
 
 func (p *paper) Template(_ context.Context, kind, name string) (*Template, error) {
+	if strings.HasPrefix(name, "unreadable") {
+		return nil, apierrors.NewInternalError(errors.New("etcd is away"))
+	}
 	if found, ok := p.templates[kind+"/"+name]; ok {
 		return found, nil
 	}
