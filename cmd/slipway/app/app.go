@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/bootstrap"
 	"slipway.dev/slipway/internal/collect"
@@ -34,9 +35,12 @@ type Deps struct {
 	Up      func(context.Context, bootstrap.UpOptions) (*bootstrap.Summary, error)
 	Down    func(context.Context, bootstrap.DownOptions) (*bootstrap.Removal, error)
 	Dev     func(context.Context, dev.Options) error
-	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
-	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
-	List    func(context.Context) ([]environment.Name, error)
+	Logs    func(context.Context, dev.LogsOptions) error
+	// Workloads are the names that `logs` completes.
+	Workloads func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
+	Status    func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
+	Doctor    func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
+	List      func(context.Context) ([]environment.Name, error)
 
 	Registry func(context.Context, environment.Name) (string, error) // its address
 	InUse    func(ctx context.Context, name environment.Name, registry string) (contents.Keep, error)
@@ -47,7 +51,7 @@ type Deps struct {
 func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
-		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 		Registry: findRegistry, InUse: imagesInUse, Collect: collectImages,
 	}
 }
