@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Usage: scripts/images/build.sh [node|cert-manager|all] [--force] [--suffix SUFFIX]
+# Usage: scripts/images/build.sh [node|cert-manager|busybox|all] [--force] [--suffix SUFFIX]
 #
 # Builds the images that slipway needs, from Go modules and Debian packages alone, for machines that reach no image
 # registry, and gives them to the Docker engine under their upstream names and tags:
 #   node           kindest/node (needs root and Debian's debootstrap and jq, which it installs; 10 minutes cold)
 #   cert-manager   quay.io/jetstack/cert-manager-controller, -cainjector and -webhook (2 minutes cold);
 #                  startupapicheck is left out: slipway installs the chart with startupapicheck.enabled=false
+#   busybox        docker.io/library/busybox, for examples/dockerfile (out of a Debian package; seconds)
 # An image that this recipe has made already is left alone, and so is one that was pulled from upstream; --force makes
 # it again. --suffix adds to the tags, to try a recipe beside the images in use.
 # Work goes on in ${XDG_CACHE_HOME:-~/.cache}/slipway/images and is removed at the end, but for the Kubernetes binary.
@@ -22,6 +23,8 @@ source "$IMAGES/archive.sh"
 source "$IMAGES/node/node.sh"
 # shellcheck source-path=SCRIPTDIR source=cert-manager/image.sh
 source "$IMAGES/cert-manager/image.sh"
+# shellcheck source-path=SCRIPTDIR source=busybox/image.sh
+source "$IMAGES/busybox/image.sh"
 
 what=all
 force=
@@ -29,7 +32,7 @@ suffix=
 while [ $# -gt 0 ]; do
   case $1 in
     -h | --help) usage; exit ;;
-    node | cert-manager | all) what=$1 ;;
+    node | cert-manager | busybox | all) what=$1 ;;
     --force) force=yes ;;
     --suffix) suffix=${2:?--suffix needs a value}; shift ;;
     *) usage >&2; exit 2 ;;
@@ -70,5 +73,6 @@ build() {
 docker info >/dev/null 2>&1 || fail "no Docker engine answers" "make engine arranges one."
 trap stop_stage EXIT
 trap 'exit 130' INT TERM
-[ "$what" = cert-manager ] || build node
-[ "$what" = node ] || build cert-manager
+for recipe in node cert-manager busybox; do
+  if [ "$what" = all ] || [ "$what" = "$recipe" ]; then build "$recipe"; fi
+done

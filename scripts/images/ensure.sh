@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/images/ensure.sh
 #
-# Makes sure that the Docker engine has the images that slipway needs: kindest/node and cert-manager's. One that is
+# Makes sure that the Docker engine has the images that slipway and its examples need: kindest/node, cert-manager's, busybox. One that is
 # there is used. One that is missing is pulled, and built by scripts/images/build.sh where its registry is not reachable.
 set -euo pipefail
 SAY=images
@@ -52,7 +52,7 @@ PULL_LOG=$(mktemp)
 trap 'stop_pull; rm -f "$PULL_LOG"' EXIT
 trap 'exit 130' INT TERM
 
-for recipe in node cert-manager; do
+for recipe in node cert-manager busybox; do
   reachable=yes built=
   while read -r image; do
     label=$(label_of "$image") || label=

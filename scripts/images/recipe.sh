@@ -9,6 +9,7 @@ COREDNS=v1.14.2 PAUSE=3.10.2 ETCD=3.6.8-0
 DEBIAN=bookworm # on purpose: later releases' systemd does not boot on hosts with cgroup v1
 CERT_MANAGER=v1.21.2
 CERT_MANAGER_PROGRAMS="controller cainjector webhook" # the chart is installed with startupapicheck.enabled=false
+BUSYBOX=1.35.0 # the version of Debian's package
 # shellcheck disable=SC2034 # used by the scripts that source this one
 KIND=$(awk '$1 == "sigs.k8s.io/kind" {print $2; exit}' "$ROOT/go.mod")
 NODE_IMAGE=kindest/node:$KUBERNETES
@@ -20,22 +21,24 @@ export CGO_ENABLED=0
 OS_ARCH=$(uname -s -m)
 CACHE=${XDG_CACHE_HOME:-${HOME:?}/.cache}/slipway/images
 
-# images node|cert-manager: what the recipe makes, one image a line.
+# images node|cert-manager|busybox: what the recipe makes, one image a line.
 images() {
   # shellcheck disable=SC2086 # a line for each of the words
   case $1 in
     node) echo "$NODE_IMAGE" ;;
+    busybox) echo "busybox:$BUSYBOX" ;;
     cert-manager) printf "quay.io/jetstack/cert-manager-%s:$CERT_MANAGER\n" $CERT_MANAGER_PROGRAMS ;;
   esac
 }
 
-# recipe_of kubernetes|node|cert-manager: the hash of everything that decides what the recipe makes, but for the
+# recipe_of kubernetes|node|cert-manager|busybox: the hash of everything that decides what the recipe makes, but for the
 # patch release of Go, which is not worth ten minutes.
 recipe_of() {
   case $1 in
     kubernetes) hash_of "$KUBERNETES" "$IMAGES"/kubernetes.sh "$IMAGES"/node/kubernetes/* ;;
     node) hash_of "$KUBERNETES $KIND $COREDNS $PAUSE $ETCD $DEBIAN" "$IMAGES"/kubernetes.sh "$IMAGES"/archive.sh "$IMAGES"/node/*.sh "$IMAGES"/node/*/* ;;
     cert-manager) hash_of "$CERT_MANAGER $CERT_MANAGER_PROGRAMS" "$IMAGES"/archive.sh "$IMAGES"/cert-manager/* ;;
+    busybox) hash_of "$BUSYBOX $DEBIAN" "$IMAGES"/archive.sh "$IMAGES"/busybox/* ;;
     *) fail "no recipe is named $1" ;;
   esac
 }

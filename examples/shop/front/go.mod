@@ -1,0 +1,3 @@
+module example.com/front
+
+go 1.26
