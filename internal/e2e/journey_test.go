@@ -30,6 +30,7 @@ func TestJourney(t *testing.T) {
 		{"dev follows saves", func(t *testing.T) { devLoop(e.in(t)) }},
 		{"an app that crashes is told of", func(t *testing.T) { devCrash(e.in(t)) }},
 		{"dev with bad input", func(t *testing.T) { devBadInput(e.in(t)) }},
+		{"the examples run", func(t *testing.T) { examplesRun(e.in(t)) }},
 		{"an image pushed by hand", func(t *testing.T) { pushedByHand(e.in(t), registry) }},
 		{"a chain of the user's own", func(t *testing.T) { ownChain(e.in(t), registry) }},
 		{"what breaks a rule is refused", func(t *testing.T) { wrongIsRefused(e.in(t)) }},
