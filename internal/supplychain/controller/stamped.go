@@ -41,6 +41,8 @@ type stampedObjects struct {
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
 	stop  <-chan struct{}
 	kinds map[schema.GroupVersionResource]cache.SharedIndexInformer
+	// mappings are those that were found: the mapper never forgets one either, but takes long to find it again.
+	mappings map[schema.GroupVersionKind]*meta.RESTMapping
 	// written holds what our own writes returned until the watch has caught up, and what is settled: see settled.
 	written map[types.UID]written
 }
@@ -57,8 +59,9 @@ type written struct {
 func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
 	return &stampedObjects{
 		owner: owner, reader: reader, mapper: mapper, log: log,
-		kinds:   map[schema.GroupVersionResource]cache.SharedIndexInformer{},
-		written: map[types.UID]written{},
+		kinds:    map[schema.GroupVersionResource]cache.SharedIndexInformer{},
+		mappings: map[schema.GroupVersionKind]*meta.RESTMapping{},
+		written:  map[types.UID]written{},
 	}
 }
 
@@ -72,11 +75,20 @@ func (s *stampedObjects) Start(ctx context.Context, queue workqueue.TypedRateLim
 
 // mapping finds how a kind is served.
 func (s *stampedObjects) mapping(kind schema.GroupVersionKind) (*meta.RESTMapping, error) {
-	mapping, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	s.mu.Lock()
+	known := s.mappings[kind]
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	found, err := s.mapper.RESTMapping(kind.GroupKind(), kind.Version)
 	if err != nil {
 		return nil, fmt.Errorf("finding kind %s: %w", kind, err)
 	}
-	return mapping, nil
+	s.mu.Lock()
+	s.mappings[kind] = found
+	s.mu.Unlock()
+	return found, nil
 }
 
 // watch returns the informer of a kind, started. Whoever asks first waits until it has its first list, up to some
