@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/podstate"
 )
 
 // revision is the annotation by which a Deployment and its newest ReplicaSet know each other.
@@ -110,12 +111,12 @@ func rolloutOf(t target, s seen, d *appsv1.Deployment) rolled {
 	}
 	ready, last := 0, "pods are being made"
 	for _, pod := range podsOf(s, set) {
-		if isReady(pod) {
+		if podstate.Ready(pod) {
 			ready++
 			r.pod = pod
 			continue
 		}
-		last = describePod(pod)
+		last = podstate.Describe(pod)
 		if r.problem == nil {
 			r.problem = podProblem(pod)
 		}
@@ -161,11 +162,11 @@ func podsByLabel(t target, s seen) rolled {
 		if pod.Labels[v1alpha1.LabelWorkloadName] != t.name || pod.DeletionTimestamp != nil || !runs(&pod.Spec, t.digest()) {
 			continue
 		}
-		if isReady(pod) {
+		if podstate.Ready(pod) {
 			r.pod = pod
 			continue
 		}
-		r.waiting = "for " + describePod(pod)
+		r.waiting = "for " + podstate.Describe(pod)
 		if r.problem == nil {
 			r.problem = podProblem(pod)
 		}

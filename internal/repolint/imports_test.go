@@ -8,7 +8,7 @@ import (
 )
 
 // leaves are the small packages that anything on the user's machine may use.
-var leaves = []string{"internal/appfile", "internal/docker", "internal/environment", "internal/hint", "internal/kube", "internal/ui", "internal/version"}
+var leaves = []string{"internal/appfile", "internal/docker", "internal/environment", "internal/hint", "internal/kube", "internal/podstate", "internal/ui", "internal/version"}
 
 // law says which packages of the module a package may import. Imports point down only: cmd, then the packages that do
 // the work and never import one another (bootstrap, dev, supplychain, stages), then what they share, then the
@@ -76,6 +76,7 @@ var law = map[string][]string{
 	"internal/environment": nil,
 	"internal/artifact":    nil,
 	"internal/identity":    nil,
+	"internal/podstate":    nil,
 	"internal/pull":        nil,
 
 	// Programs that call slipway from outside, and helpers of the build.
