@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
-	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
@@ -105,59 +104,12 @@ func loadImage(ctx context.Context, engine *docker.Engine, tag string, image v1.
 	return engine.Load(ctx, reader)
 }
 
-// refAnnotations are where an OCI layout says what an image in it is called: containerd's, which holds the whole
-// name, then the OCI one.
-var refAnnotations = []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"}
-
-// fromLayout returns the image called ref in an OCI layout; nil when it is not there. Of an index it takes the image
-// of the embedded architecture.
-func fromLayout(dir, ref string) (v1.Image, error) {
-	index, err := layout.ImageIndexFromPath(dir)
-	if err != nil {
-		return nil, fmt.Errorf("reading the OCI layout %s: %w", dir, err)
+// loadFromBundle loads an image of --images into the engine; false when it is not there, or no bundle was given.
+func (u *up) loadFromBundle(ctx context.Context, ref string) (bool, error) {
+	if u.bundle == nil {
+		return false, nil
 	}
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading the OCI layout %s: %w", dir, err)
-	}
-	for _, entry := range manifest.Manifests {
-		for _, annotation := range refAnnotations {
-			if !sameImage(entry.Annotations[annotation], ref) {
-				continue
-			}
-			if entry.MediaType.IsImage() {
-				return index.Image(entry.Digest)
-			}
-			inner, err := index.ImageIndex(entry.Digest)
-			if err != nil {
-				return nil, fmt.Errorf("reading %s in %s: %w", ref, dir, err)
-			}
-			return ofPlatform(inner, ref)
-		}
-	}
-	return nil, nil
-}
-
-func ofPlatform(index v1.ImageIndex, ref string) (v1.Image, error) {
-	manifest, err := index.IndexManifest()
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, err)
-	}
-	for _, entry := range manifest.Manifests {
-		if entry.Platform != nil && entry.Platform.OS == "linux" && entry.Platform.Architecture == embeddedArchitecture {
-			return index.Image(entry.Digest)
-		}
-	}
-	return nil, fmt.Errorf("%s has no image for linux/%s", ref, embeddedArchitecture)
-}
-
-// loadFromLayout loads an image of --images into the engine; false when it is not there.
-func (u *up) loadFromLayout(ctx context.Context, ref string) (bool, error) {
-	dir, err := u.layoutDir()
-	if err != nil || dir == "" {
-		return false, err
-	}
-	image, err := fromLayout(dir, ref)
+	image, err := u.bundle.Find(ref, embeddedArchitecture)
 	if err != nil || image == nil {
 		return false, err
 	}

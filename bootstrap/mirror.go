@@ -4,19 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
+	"slices"
 
 	"github.com/google/go-containerregistry/pkg/name"
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"golang.org/x/sync/errgroup"
 
+	"slipway.dev/slipway/bootstrap/bundle"
+	"slipway.dev/slipway/bootstrap/cluster"
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/profiles"
-	"slipway.dev/slipway/registry"
 	"slipway.dev/slipway/registry/contents"
 )
 
@@ -34,8 +32,12 @@ var mirroredHosts = map[string]string{
 // pushImages puts slipwayd's image and those of the profile's components into the registry, as far as they are
 // missing there.
 func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
+	wanted, err := u.wantedImages()
+	if err != nil {
+		return outcome{}, err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	pushed := make(chan string, 16)
+	pushed := make(chan string, 1+len(wanted))
 	group.Go(func() error {
 		ref, err := name.NewDigest(u.slipwaydReference())
 		if err != nil {
@@ -51,13 +53,9 @@ func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
 		pushed <- "slipwayd"
 		return nil
 	})
-	var wanted []string
-	if u.profile.Has(profiles.CertManager) {
-		wanted = certManagerImages()
-	}
 	group.Go(func() error {
 		for _, ref := range wanted {
-			did, err := u.mirror(ctx, task, ref)
+			did, err := u.provide(ctx, task, ref)
 			if err != nil {
 				return err
 			}
@@ -67,7 +65,7 @@ func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
 		}
 		return nil
 	})
-	err := group.Wait()
+	err = group.Wait()
 	close(pushed)
 	count := len(pushed)
 	if err != nil {
@@ -79,18 +77,79 @@ func (u *up) pushImages(ctx context.Context, task ui.Task) (outcome, error) {
 	return outcome{changed: true, detail: fmt.Sprintf("%d pushed", count)}, nil
 }
 
+// wantedImages are the images that the cluster may pull: those of the profile's components, and with a bundle whatever
+// else is in it, such as the bases that apps are built on.
+func (u *up) wantedImages() ([]string, error) {
+	var wanted []string
+	if u.profile.Has(profiles.CertManager) {
+		wanted = certManagerImages()
+	}
+	if u.bundle == nil {
+		return wanted, nil
+	}
+	images, err := u.bundle.List()
+	if err != nil {
+		return nil, err
+	}
+	needed := append([]string{cluster.NodeImage, u.NodeImage}, certManagerImages()...)
+	for _, image := range images {
+		if !slices.ContainsFunc(needed, func(ref string) bool { return bundle.SameName(ref, image.Name) }) {
+			wanted = append(wanted, image.Name)
+		}
+	}
+	return wanted, nil
+}
+
+// provide mirrors an image. One that is in a bundle for the sake of apps is also loaded into the engine: that is where
+// builds of Dockerfiles look for their bases.
+func (u *up) provide(ctx context.Context, task ui.Task, ref string) (bool, error) {
+	loaded := false
+	if u.bundle != nil && !slices.Contains(certManagerImages(), ref) {
+		_, err := u.engine.ImageID(ctx, ref)
+		if errors.Is(err, docker.ErrNotFound) {
+			task.Update("loading %s into the engine", ref)
+			loaded, err = u.loadFromBundle(ctx, ref)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	mirrored, err := u.mirror(ctx, task, ref)
+	return loaded || mirrored, err
+}
+
+// mirrorName is what an image is called in the registry's mirror.
+func (u *up) mirrorName(ref string) (name.Reference, error) {
+	parsed, err := name.ParseReference(ref)
+	if err != nil {
+		return nil, fmt.Errorf("reading the image name %s: %w", ref, err)
+	}
+	host := parsed.Context().RegistryStr()
+	if host == name.DefaultRegistry {
+		host = "docker.io" // what containerd asks for
+	}
+	repository, err := name.NewRepository(fmt.Sprintf("localhost:%d/%s%s/%s", u.registryPort, mirrorPrefix, host, parsed.Context().RepositoryStr()))
+	if err != nil {
+		return nil, fmt.Errorf("naming the mirror of %s: %w", ref, err)
+	}
+	if digest, ok := parsed.(name.Digest); ok {
+		return repository.Digest(digest.DigestStr()), nil
+	}
+	return repository.Tag(parsed.Identifier()), nil
+}
+
 // mirror puts one upstream image into the registry's mirror, from the engine, from --images, or from its own
 // registry.
 func (u *up) mirror(ctx context.Context, task ui.Task, ref string) (bool, error) {
-	target, err := name.ParseReference(fmt.Sprintf("localhost:%d/%s%s", u.registryPort, mirrorPrefix, ref))
+	target, err := u.mirrorName(ref)
 	if err != nil {
-		return false, fmt.Errorf("naming the mirror of %s: %w", ref, err)
+		return false, err
 	}
 	if _, err := remote.Head(target, remote.WithContext(ctx)); err == nil {
 		return false, nil
 	}
 	task.Update("pushing %s", ref)
-	image, release, err := u.findImage(ctx, ref)
+	image, release, err := findImage(ctx, u.engine, u.bundle, ref)
 	if err != nil {
 		return false, err
 	}
@@ -99,61 +158,4 @@ func (u *up) mirror(ctx context.Context, task ui.Task, ref string) (bool, error)
 		return false, fmt.Errorf("pushing %s to the registry: %w", ref, err)
 	}
 	return true, nil
-}
-
-// findImage returns an upstream image, from wherever it is nearest; release frees what it needed.
-func (u *up) findImage(ctx context.Context, ref string) (image v1.Image, release func(), err error) {
-	nothing := func() {}
-	if _, err := u.engine.ImageID(ctx, ref); err == nil {
-		return u.saved(ctx, ref)
-	} else if !errors.Is(err, docker.ErrNotFound) {
-		return nil, nothing, err
-	}
-	dir, err := u.layoutDir()
-	if err != nil {
-		return nil, nothing, err
-	}
-	if dir != "" {
-		if image, err := fromLayout(dir, ref); err != nil || image != nil {
-			return image, nothing, err
-		}
-	}
-	source, err := name.ParseReference(ref)
-	if err != nil {
-		return nil, nothing, fmt.Errorf("reading the image name %s: %w", ref, err)
-	}
-	image, err = remote.Image(source, remote.WithContext(ctx), remote.WithPlatform(v1.Platform{OS: "linux", Architecture: embeddedArchitecture}))
-	if err != nil {
-		return nil, nothing, missingImage(ref, err)
-	}
-	return image, nothing, nil
-}
-
-// saved reads an image out of the engine, through a file: its layers are read several times, in any order.
-func (u *up) saved(ctx context.Context, ref string) (v1.Image, func(), error) {
-	nothing := func() {}
-	stream, err := u.engine.Save(ctx, ref)
-	if err != nil {
-		return nil, nothing, err
-	}
-	defer stream.Close()
-	file, err := os.CreateTemp("", "slipway-image-*.tar")
-	if err != nil {
-		return nil, nothing, fmt.Errorf("making a file for %s: %w", ref, err)
-	}
-	release := func() { _ = os.Remove(file.Name()) }
-	_, err = io.Copy(file, stream)
-	if err = errors.Join(err, file.Close()); err != nil {
-		release()
-		return nil, nothing, fmt.Errorf("reading %s out of the engine: %w", ref, err)
-	}
-	image, err := tarball.ImageFromPath(file.Name(), nil)
-	if err == nil {
-		image, err = registry.Plain(image)
-	}
-	if err != nil {
-		release()
-		return nil, nothing, fmt.Errorf("reading %s out of the engine: %w", ref, err)
-	}
-	return image, release, nil
 }

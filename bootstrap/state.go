@@ -8,6 +8,7 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
+	"slipway.dev/slipway/bootstrap/bundle"
 	"slipway.dev/slipway/bootstrap/cluster"
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/kube"
@@ -20,6 +21,7 @@ import (
 type up struct {
 	UpOptions
 	profile profiles.Profile
+	bundle  *bundle.Bundle // of --images; nil without
 
 	engine  *docker.Engine // by engine
 	info    docker.Info

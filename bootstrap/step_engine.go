@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
+	"slipway.dev/slipway/bootstrap/bundle"
 	"slipway.dev/slipway/bootstrap/cluster"
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
@@ -135,10 +134,13 @@ func (u *up) ensureNodeImage(ctx context.Context, task ui.Task) (outcome, error)
 	} else if !errors.Is(err, docker.ErrNotFound) {
 		return outcome{}, err
 	}
-	if found, err := u.loadFromLayout(ctx, u.NodeImage); err != nil {
+	if found, err := u.loadFromBundle(ctx, u.NodeImage); err != nil {
 		return outcome{}, err
 	} else if found {
 		return outcome{changed: true, detail: u.NodeImage + ", from " + u.ImagesDir}, nil
+	}
+	if u.bundle != nil {
+		return outcome{}, notInBundle(u.NodeImage, u.bundle)
 	}
 	task.Update("pulling %s", u.NodeImage)
 	if err := u.engine.Pull(ctx, u.NodeImage, func(status string) { task.Update("pulling %s: %s", u.NodeImage, status) }); err != nil {
@@ -151,6 +153,12 @@ func (u *up) ensureNodeImage(ctx context.Context, task ui.Task) (outcome, error)
 func missingImage(ref string, err error) error {
 	return hint.With(fmt.Errorf("image %s is not in the engine and cannot be pulled: %w", ref, err),
 		"where no image registry can be reached, `make images` in a checkout of slipway builds it, or give a folder with it as --images")
+}
+
+// notInBundle is the error for an image that is nowhere to be had without a network.
+func notInBundle(ref string, from *bundle.Bundle) error {
+	return hint.Withf(fmt.Errorf("image %s is neither in the engine nor in %s, and with --images nothing is pulled", ref, from.Dir()),
+		"where there is a network, `slipway images save` with this version of slipway writes a bundle that has it")
 }
 
 // ensureRegistry loads slipwayd's image into the engine and runs the registry with it.
@@ -218,23 +226,4 @@ func (u *up) ensureCluster(ctx context.Context, task ui.Task) (outcome, error) {
 		return outcome{}, err
 	}
 	return result, u.reachCluster(ctx, task)
-}
-
-// layout returns the folder of --images, or "" when none was given.
-func (u *up) layoutDir() (string, error) {
-	if u.ImagesDir == "" {
-		return "", nil
-	}
-	if _, err := os.Stat(filepath.Join(u.ImagesDir, "index.json")); err != nil {
-		return "", hint.With(fmt.Errorf("reading the images in %s: %w", u.ImagesDir, err), "--images names an OCI layout: a folder with index.json, oci-layout and blobs")
-	}
-	return u.ImagesDir, nil
-}
-
-// sameImage compares two references as the engine reads them: docker.io/library/x and x are one.
-func sameImage(a, b string) bool {
-	short := func(ref string) string {
-		return strings.TrimPrefix(strings.TrimPrefix(ref, "docker.io/"), "library/")
-	}
-	return short(a) == short(b)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"slipway.dev/slipway/bootstrap/bundle"
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/hint"
@@ -27,7 +28,8 @@ type UpOptions struct {
 	RegistryPort int
 	// RegistryEvents is whether the registry tells of pushes. Without, the cluster looks every 10 s.
 	RegistryEvents bool
-	// ImagesDir is an OCI layout in which images are looked for before they are pulled; "" is none.
+	// ImagesDir is a bundle of images (see package bundle). With one, nothing is pulled from anywhere: an image is in the
+	// engine or in the bundle. "" is none.
 	ImagesDir string
 	// SwitchContext makes the environment's context the current one; it is heeded when SwitchContextSet is true,
 	// and otherwise the context is switched only when none is set.
@@ -84,6 +86,11 @@ func Up(ctx context.Context, o UpOptions) (*Summary, error) {
 
 	u := &up{UpOptions: o, profile: profile}
 	defer u.close()
+	if o.ImagesDir != "" {
+		if u.bundle, err = bundle.Open(o.ImagesDir); err != nil {
+			return nil, err
+		}
+	}
 	changed, err := runSteps(limited, u.steps(), o.Progress)
 	if err != nil {
 		if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {

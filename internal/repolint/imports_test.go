@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
+	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
@@ -26,7 +26,8 @@ var law = map[string][]string{
 
 	"cmd/slipway-static": {"internal/staticserver"},
 
-	"bootstrap":            with(leaves, "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
+	"bootstrap":            with(leaves, "bootstrap/bundle", "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
+	"bootstrap/bundle":     {"internal/hint"},
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},

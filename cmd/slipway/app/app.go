@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/bootstrap"
+	"slipway.dev/slipway/bootstrap/bundle"
 	"slipway.dev/slipway/internal/collect"
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
@@ -42,6 +43,9 @@ type Deps struct {
 	Doctor    func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
 	List      func(context.Context) ([]environment.Name, error)
 
+	SaveImages     func(context.Context, bootstrap.SaveOptions) ([]bundle.Image, error)
+	RequiredImages func(context.Context) ([]bootstrap.RequiredImage, error)
+
 	Registry func(context.Context, environment.Name) (string, error) // its address
 	InUse    func(ctx context.Context, name environment.Name, registry string) (contents.Keep, error)
 	Collect  func(context.Context, environment.Name, collect.Options) (*collect.Report, error)
@@ -52,6 +56,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
 		Registry: findRegistry, InUse: imagesInUse, Collect: collectImages,
 	}
 }

@@ -73,7 +73,7 @@ Nothing outside of the environment changes, but for its context in your kubeconf
 	f.BoolVar(&o.RegistryEvents, "registry-events", true, "have the registry tell of pushes; otherwise the cluster looks every 10 seconds")
 	f.Var(&ingressPort, "ingress-port", "the port on 127.0.0.1 that leads to the apps (default: 8080, or the next free one)")
 	f.Var(&ingressTLSPort, "ingress-tls-port", "the same with TLS (default: 8443, or the next free one)")
-	f.StringVar(&o.ImagesDir, "images", "", "an OCI layout `folder` in which images are looked for before they are pulled")
+	f.StringVar(&o.ImagesDir, "images", "", "a `folder` that slipway images save wrote, or another OCI layout: with it nothing is pulled, from anywhere")
 	f.StringVar(&o.NodeImage, "node-image", cluster.NodeImage, "the kind node `image` of a new cluster")
 	f.BoolVar(&o.SwitchContext, "switch-context", false, "make the environment's context the current one (default: only when none is set)")
 	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` that gets the context (default: as kubectl chooses)")
