@@ -23,13 +23,15 @@ type app struct {
 	life     context.Context //nolint:containedctx // of the session, for what outlives a run
 	asked    chan trigger    // runs that are wanted for another reason than a save
 
-	observer *observer     // of the workload that was last applied; nil before
-	checked  string        // the content of the workload file for which a chain was found
-	kept     *build.Result // what was built from the files as they are; nil where that is not sure
-	applied  appliedTo     // what the last run made of the workload
-	arrived  target        // what the last run that passed arrived at; zero before
-	url      string        // where the last run that passed was seen to answer; "" is none
-	attempts int           // how often the run was repeated for an outage
+	observer   *observer       // of the workload that was last applied; nil before
+	checked    string          // the content of the workload file for which a chain was found
+	sources    map[string]bool // digests of the source artifacts that the workload has named
+	fromSource bool            // whether that chain starts at source
+	kept       *build.Result   // what was built from the files as they are; nil where that is not sure
+	applied    appliedTo       // what the last run made of the workload
+	arrived    target          // what the last run that passed arrived at; zero before
+	url        string          // where the last run that passed was seen to answer; "" is none
+	attempts   int             // how often the run was repeated for an outage
 }
 
 // newApp reads the app's workload; it does not reach the cluster.

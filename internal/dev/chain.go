@@ -23,8 +23,8 @@ var (
 	chainResource    = v1alpha1.GroupVersion.WithResource("clustersupplychains")
 )
 
-// checkChain makes sure that the workload selects a supply chain that can be fed with an image. It asks the cluster
-// only when the workload file is another than at the last time.
+// checkChain makes sure that the workload selects a supply chain, and notes where that starts. It asks the cluster only
+// when the workload file is another than at the last time.
 func (a *app) checkChain(ctx context.Context, loaded *loadedWorkload) error {
 	if a.checked == loaded.content {
 		return nil
@@ -39,15 +39,16 @@ func (a *app) checkChain(ctx context.Context, loaded *loadedWorkload) error {
 			return fmt.Errorf("reading the supply chain %s: %w", found.Items[i].GetName(), err)
 		}
 	}
-	if err := chainFor(loaded.workload, chains); err != nil {
+	start, err := chainFor(loaded.workload, chains)
+	if err != nil {
 		return fmt.Errorf("%s: %w", loaded.file, err)
 	}
-	a.checked = loaded.content
+	a.checked, a.fromSource = loaded.content, start == startsAtSource
 	return nil
 }
 
-// chainFor says why none of the chains is for a workload; nil means that one is.
-func chainFor(workload *v1alpha1.Workload, chains []v1alpha1.ClusterSupplyChain) error {
+// chainFor says where the chain starts that is for a workload, or why there is none.
+func chainFor(workload *v1alpha1.Workload, chains []v1alpha1.ClusterSupplyChain) (start string, err error) {
 	slices.SortFunc(chains, func(a, b v1alpha1.ClusterSupplyChain) int { return strings.Compare(a.Name, b.Name) })
 	selectors := make([]selector.Selector, len(chains))
 	for i := range chains {
@@ -56,25 +57,29 @@ func chainFor(workload *v1alpha1.Workload, chains []v1alpha1.ClusterSupplyChain)
 	best, _ := selector.Best(selectors, workload)
 	switch {
 	case len(chains) == 0:
-		return hint.With(fmt.Errorf("there is no supply chain in the cluster for workload %s", workload.Name),
+		return "", hint.With(fmt.Errorf("there is no supply chain in the cluster for workload %s", workload.Name),
 			"install some with `slipway up --profile basic`, or apply your own")
 	case len(best) == 0:
-		return hint.Withf(fmt.Errorf("the labels of workload %s (%s) select no supply chain", workload.Name, inOrder(workload.Labels)),
+		return "", hint.Withf(fmt.Errorf("the labels of workload %s (%s) select no supply chain", workload.Name, inOrder(workload.Labels)),
 			"there are these, with what they ask for: %s", describeChains(chains))
 	case len(best) > 1:
 		var names []string
 		for _, i := range best {
 			names = append(names, chains[i].Name)
 		}
-		return hint.With(fmt.Errorf("the labels of workload %s (%s) select several supply chains: %s", workload.Name, inOrder(workload.Labels), strings.Join(names, ", ")),
+		return "", hint.With(fmt.Errorf("the labels of workload %s (%s) select several supply chains: %s", workload.Name, inOrder(workload.Labels), strings.Join(names, ", ")),
 			"change the labels so that one chain asks for more of them than the others, or remove a chain")
 	}
 	chain := chains[best[0]]
-	if at := chain.Annotations[startsAt]; at != "" && at != "image" {
-		return hint.Withf(fmt.Errorf("the supply chain %s of workload %s starts at %s, and dev feeds images", chain.Name, workload.Name, at),
-			"choose a chain that starts at an image: %s", describeChains(chains))
+	switch at := chain.Annotations[startsAt]; at {
+	case startsAtSource:
+		return startsAtSource, nil
+	case startsAtImage, "":
+		return startsAtImage, nil
+	default:
+		return "", hint.Withf(fmt.Errorf("the supply chain %s of workload %s starts at %q, and dev feeds images and source", chain.Name, workload.Name, at),
+			"its annotation %s must be %s or %s", startsAt, startsAtImage, startsAtSource)
 	}
-	return nil
 }
 
 func describeChains(chains []v1alpha1.ClusterSupplyChain) string {

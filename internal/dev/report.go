@@ -28,7 +28,8 @@ type Report struct {
 	Namespace string        `json:"namespace,omitempty"` // of the workload
 	Workload  string        `json:"workload,omitempty"`  // its name
 	Image     string        `json:"image,omitempty"`     // repository@digest, once it was pushed
-	Digest    string        `json:"digest,omitempty"`    // of the image
+	Source    string        `json:"source,omitempty"`    // the source artifact, repository@digest, of a chain that starts at source
+	Digest    string        `json:"digest,omitempty"`    // of the image, or of the source artifact
 	URL       string        `json:"url,omitempty"`       // where the app answers, if the chain makes an ingress
 	Started   time.Time     `json:"started"`             // UTC
 	Seconds   float64       `json:"seconds"`             // of the whole run

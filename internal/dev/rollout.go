@@ -82,10 +82,13 @@ func findDeployment(s seen, namespace string, ref *v1alpha1.StampedRef) *appsv1.
 	return nil
 }
 
-// carriesImage says whether a Deployment's pods are to run an image.
-func carriesImage(d *appsv1.Deployment, digest string) bool {
-	return d != nil && runs(&d.Spec.Template.Spec, digest)
+// carriesImage says whether a Deployment's pods are to run the target's image. Which image a chain makes of a source is
+// not known here: then the Deployment has the right one as soon as the stages before it are done.
+func carriesImage(t target, d *appsv1.Deployment) bool {
+	return d != nil && t.runs(&d.Spec.Template.Spec)
 }
+
+func (t target) runs(pod *corev1.PodSpec) bool { return t.source || runs(pod, t.digest()) }
 
 func runs(pod *corev1.PodSpec, digest string) bool {
 	return slices.ContainsFunc(slices.Concat(pod.InitContainers, pod.Containers), func(c corev1.Container) bool {
@@ -95,11 +98,11 @@ func runs(pod *corev1.PodSpec, digest string) bool {
 
 func rolloutOf(t target, s seen, d *appsv1.Deployment) rolled {
 	r := rolled{deployment: d}
-	if !carriesImage(d, t.digest()) {
+	if !carriesImage(t, d) {
 		r.waiting = fmt.Sprintf("for deployment %s to get the new image", d.Name)
 		return r
 	}
-	set := newestSet(s, d, t.digest())
+	set := newestSet(t, s, d)
 	if d.Status.ObservedGeneration < d.Generation || set == nil {
 		r.waiting = fmt.Sprintf("for Kubernetes to roll deployment %s", d.Name)
 		r.problem = replicaFailure(d)
@@ -133,9 +136,9 @@ func rolloutOf(t target, s seen, d *appsv1.Deployment) rolled {
 }
 
 // newestSet is the ReplicaSet of a Deployment's newest revision, if it runs the image; nil when there is none yet.
-func newestSet(s seen, d *appsv1.Deployment, digest string) *appsv1.ReplicaSet {
+func newestSet(t target, s seen, d *appsv1.Deployment) *appsv1.ReplicaSet {
 	for _, set := range s.replicaSets {
-		if metav1.IsControlledBy(set, d) && set.Annotations[revision] == d.Annotations[revision] && runs(&set.Spec.Template.Spec, digest) {
+		if metav1.IsControlledBy(set, d) && set.Annotations[revision] == d.Annotations[revision] && t.runs(&set.Spec.Template.Spec) {
 			return set
 		}
 	}
@@ -158,6 +161,9 @@ func podsOf(s seen, set *appsv1.ReplicaSet) []*corev1.Pod {
 // the workload's label must be Ready.
 func podsByLabel(t target, s seen) rolled {
 	var r rolled
+	if t.source {
+		return r // whether a pod is one of this run cannot be seen, so the stages alone decide
+	}
 	for _, pod := range s.pods {
 		if pod.Labels[v1alpha1.LabelWorkloadName] != t.name || pod.DeletionTimestamp != nil || !runs(&pod.Spec, t.digest()) {
 			continue

@@ -54,6 +54,9 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	}
 	observer := a.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
 
+	if a.fromSource {
+		return a.sourceSteps(ctx, r, loaded, observer)
+	}
 	image, err := a.build(ctx, r)
 	if err != nil {
 		return err
@@ -153,7 +156,10 @@ func outlive(ctx context.Context, grace time.Duration) (context.Context, func())
 }
 
 func (a *app) push(ctx context.Context, r *record, image v1.Image) (name.Digest, error) {
-	place := repository(a.around.registry, r.report.Namespace, r.report.Workload)
+	return a.pushTo(ctx, r, repository(a.around.registry, r.report.Namespace, r.report.Workload), image)
+}
+
+func (a *app) pushTo(ctx context.Context, r *record, place string, image v1.Image) (name.Digest, error) {
 	step := r.start(ctx, "push", "Push to "+place)
 	tag, err := name.NewTag(place + ":latest")
 	if err != nil {
@@ -188,9 +194,9 @@ type appliedTo struct {
 	uid             types.UID
 }
 
-// apply points the workload at the image, and makes it what its file says.
+// apply points the workload at the image or the source artifact, and makes it what its file says.
 func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, image name.Digest) (target, error) {
-	t := target{namespace: r.report.Namespace, name: r.report.Workload, image: image.String()}
+	t := target{namespace: r.report.Namespace, name: r.report.Workload, image: image.String(), source: a.fromSource, before: a.sources}
 	step := r.start(ctx, "apply", "Workload "+t.namespace+"/"+t.name)
 	object := loaded.object.DeepCopy()
 	spec, ok := object.Object["spec"].(map[string]any)
@@ -198,7 +204,7 @@ func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, imag
 		spec = map[string]any{}
 		object.Object["spec"] = spec
 	}
-	spec["image"] = t.image
+	t.point(spec)
 	content, err := json.Marshal(object)
 	if err != nil {
 		return t, step.fail(err)

@@ -2,6 +2,7 @@ package dev
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,12 +14,14 @@ import (
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
-// target is what a run wants to see: a workload of which everything has come to one image.
+// target is what a run wants to see: a workload of which everything has come to one image, or to one source.
 type target struct {
 	namespace, name string
-	image           string    // repository@digest
-	generation      int64     // of the workload, once it names the image
-	uid             types.UID // of the workload then; "" is not looked at
+	image           string          // repository@digest; of the source artifact, where the chain starts at source
+	source          bool            // whether it does
+	before          map[string]bool // digests of artifacts that the workload may have named before; nil where it does not
+	generation      int64           // of the workload, once it names the image
+	uid             types.UID       // of the workload then; "" is not looked at
 }
 
 func (t target) digest() string {
@@ -94,10 +97,10 @@ func assess(t target, s seen) state {
 		}}
 	case w.Generation < t.generation:
 		return state{waiting: "for the cluster to tell of the workload's change"}
-	case w.Spec.Image == nil || *w.Spec.Image != t.image:
-		other := "no image"
-		if w.Spec.Image != nil {
-			other = *w.Spec.Image
+	case t.named(w) != t.image:
+		other := t.named(w)
+		if other == "" {
+			other = "no " + t.kind()
 		}
 		return state{problem: &problem{stage: "apply", message: fmt.Sprintf("somebody else has pointed the workload at %s meanwhile", other)}}
 	case w.Status.ObservedGeneration < t.generation:
@@ -150,8 +153,8 @@ func stagesOf(t target, s seen) []stage {
 		case ready.Status != metav1.ConditionTrue:
 			one.detail = because(ready)
 		case stale(t, resource.Outputs):
-			one.detail = "it still gives out the image before"
-		case isDeployment(ref) && !carriesImage(findDeployment(s, t.namespace, ref), t.digest()):
+			one.detail = "it still gives out the " + t.kind() + " before"
+		case isDeployment(ref) && !carriesImage(t, findDeployment(s, t.namespace, ref)):
 			one.detail = "the Deployment still has the image before"
 		default:
 			one.done = true
@@ -164,6 +167,9 @@ func stagesOf(t target, s seen) []stage {
 // stale says whether an output is an image of our repository that is not this run's. An image of another repository may
 // be one that the chain made of ours.
 func stale(t target, outputs []v1alpha1.Output) bool {
+	if t.source {
+		return slices.ContainsFunc(outputs, t.tellsOfBefore)
+	}
 	for _, output := range outputs {
 		if output.Name == "image" && strings.Contains(output.Preview, t.repository()+"@") && !strings.Contains(output.Preview, t.digest()) {
 			return true

@@ -114,23 +114,25 @@ func TestChainFor(t *testing.T) {
 		name   string
 		chains []v1alpha1.ClusterSupplyChain
 		wants  []string
+		start  string
 	}{
-		{"fits", []v1alpha1.ClusterSupplyChain{chain("a", "image", web)}, nil},
-		{"fits, unannotated", []v1alpha1.ClusterSupplyChain{chain("a", "", web)}, nil},
-		{"the one that asks more", []v1alpha1.ClusterSupplyChain{chain("a", "source", web), chain("b", "image", workload.Labels)}, nil},
-		{"none there", nil, []string{"no supply chain in the cluster", "--profile basic"}},
+		{"fits", []v1alpha1.ClusterSupplyChain{chain("a", "image", web)}, nil, startsAtImage},
+		{"fits, unannotated", []v1alpha1.ClusterSupplyChain{chain("a", "", web)}, nil, startsAtImage},
+		{"the one that asks more", []v1alpha1.ClusterSupplyChain{chain("a", "source", web), chain("b", "image", workload.Labels)}, nil, startsAtImage},
+		{"none there", nil, []string{"no supply chain in the cluster", "--profile basic"}, ""},
 		{"none fits", []v1alpha1.ClusterSupplyChain{chain("b", "", map[string]string{"type": "job"}), chain("a", "", map[string]string{"type": "api"})},
-			[]string{"team: deck, type: web", "a (type: api); b (type: job)"}},
-		{"two fit", []v1alpha1.ClusterSupplyChain{chain("b", "", web), chain("a", "", web)}, []string{"several", "a, b"}},
-		{"starts at source", []v1alpha1.ClusterSupplyChain{chain("a", "source", web)}, []string{"starts at source"}},
+			[]string{"team: deck, type: web", "a (type: api); b (type: job)"}, ""},
+		{"two fit", []v1alpha1.ClusterSupplyChain{chain("b", "", web), chain("a", "", web)}, []string{"several", "a, b"}, ""},
+		{"starts at source", []v1alpha1.ClusterSupplyChain{chain("a", "source", web)}, nil, startsAtSource},
+		{"starts elsewhere", []v1alpha1.ClusterSupplyChain{chain("a", "moon", web)}, []string{`starts at "moon"`, "must be image or source"}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := chainFor(workload, test.chains)
+			start, err := chainFor(workload, test.chains)
 			if test.wants != nil {
 				says(t, err, test.wants...)
-			} else if err != nil {
-				t.Error(err)
+			} else if err != nil || start != test.start {
+				t.Errorf("got %q, %v, want %q", start, err, test.start)
 			}
 		})
 	}

@@ -33,6 +33,7 @@ func TestJourney(t *testing.T) {
 		{"the examples run", func(t *testing.T) { examplesRun(e.in(t)) }},
 		{"an image pushed by hand", func(t *testing.T) { pushedByHand(e.in(t), registry) }},
 		{"a chain of the user's own", func(t *testing.T) { ownChain(e.in(t), registry) }},
+		{"a chain that starts at source", func(t *testing.T) { sourceChain(e.in(t), registry) }},
 		{"what breaks a rule is refused", func(t *testing.T) { wrongIsRefused(e.in(t)) }},
 		{"the kinds read well", func(t *testing.T) { kindsReadWell(e.in(t)) }},
 		{"up heals what is broken", func(t *testing.T) { heals(e.in(t)) }},
