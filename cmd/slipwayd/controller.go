@@ -145,20 +145,25 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 			return nil, fmt.Errorf("registering kinds: %w", err)
 		}
 	}
+	held, err := podLease(config, options.namespace)
+	if err != nil {
+		return nil, err
+	}
 	lease, renew, retry, grace := leaseDuration, renewDeadline, retryPeriod, endGrace
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:                        scheme,
-		HealthProbeBindAddress:        orOff(options.healthAddr),
-		PprofBindAddress:              options.pprofAddr,
-		Metrics:                       metricsserver.Options{BindAddress: orOff(options.metricsAddr)},
-		LeaderElection:                options.leaderElect,
-		LeaderElectionID:              leaseName,
-		LeaderElectionNamespace:       options.namespace,
-		LeaderElectionReleaseOnCancel: true, // safe: main returns as soon as the manager has ended
-		LeaseDuration:                 &lease,
-		RenewDeadline:                 &renew,
-		RetryPeriod:                   &retry,
-		GracefulShutdownTimeout:       &grace,
+		Scheme:                              scheme,
+		HealthProbeBindAddress:              orOff(options.healthAddr),
+		PprofBindAddress:                    options.pprofAddr,
+		Metrics:                             metricsserver.Options{BindAddress: orOff(options.metricsAddr)},
+		LeaderElection:                      options.leaderElect,
+		LeaderElectionID:                    leaseName,
+		LeaderElectionNamespace:             options.namespace,
+		LeaderElectionResourceLockInterface: held,
+		LeaderElectionReleaseOnCancel:       true, // safe: main returns as soon as the manager has ended
+		LeaseDuration:                       &lease,
+		RenewDeadline:                       &renew,
+		RetryPeriod:                         &retry,
+		GracefulShutdownTimeout:             &grace,
 		// Nobody here reads managedFields, and they are half of many objects.
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		// Read one by one when needed: a cache would hold every secret of the cluster in memory.
