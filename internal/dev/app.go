@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/dev/fastlane"
 	"slipway.dev/slipway/internal/ui"
 )
 
@@ -32,6 +33,8 @@ type app struct {
 	arrived    target          // what the last run that passed arrived at; zero before
 	url        string          // where the last run that passed was seen to answer; "" is none
 	attempts   int             // how often the run was repeated for an outage
+	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced
+	noLane     bool            // whether it was said that there can be none
 }
 
 // newApp reads the app's workload; it does not reach the cluster.
@@ -69,6 +72,7 @@ func (a *app) refresh() {
 
 // forget ends the watching of the workload.
 func (a *app) forget() {
+	a.closeLane()
 	if a.observer != nil {
 		a.observer.close()
 		a.observer = nil

@@ -28,6 +28,7 @@ type App struct {
 	WorkloadFile string        // "" means workload.yaml in Dir
 	Main         string        // which main package to build; "" means the only one
 	Builder      build.Builder // of this app alone; stays the caller's to close
+	Sync         bool          // whether the compiled program goes straight into the pods; rules in slipway.yaml do it, too
 	Ports        []int32       // of the program, to be forwarded beside those that its Deployment declares
 }
 

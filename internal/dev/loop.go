@@ -59,7 +59,10 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	}
 	a.arrived = target{}
 	a.view.Run(number, cause.files, cause.why)
-	report, err := a.run(ctx, number, cause.files)
+	report, over, err := a.fast(ctx, number, cause)
+	if !over {
+		report, err = a.run(ctx, number, cause.files)
+	}
 	if ctx.Err() != nil {
 		a.view.RunEnded(string(Superseded), "")
 		return 0

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/dev/fastlane"
 	"slipway.dev/slipway/internal/ui"
 )
 
@@ -98,6 +99,9 @@ func inOneLine(err error) error {
 	}
 	if failed := (*ChainError)(nil); errors.As(err, &failed) {
 		return errors.New(failed.Message)
+	}
+	if crash := (*fastlane.CrashError)(nil); errors.As(err, &crash) {
+		return errors.New(crash.Summary())
 	}
 	return err
 }

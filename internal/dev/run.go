@@ -53,6 +53,9 @@ func (a *app) steps(ctx context.Context, r *record) error {
 		return err
 	}
 	observer := a.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
+	if err := a.openLane(ctx, r.report.Namespace, r.report.Workload); err != nil {
+		return err
+	}
 
 	if a.fromSource {
 		return a.sourceSteps(ctx, r, loaded, observer)
@@ -205,6 +208,9 @@ func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, imag
 		object.Object["spec"] = spec
 	}
 	t.point(spec)
+	if err := a.askForSupervisor(spec); err != nil {
+		return t, step.fail(err)
+	}
 	content, err := json.Marshal(object)
 	if err != nil {
 		return t, step.fail(err)
@@ -271,6 +277,7 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 	if pod != nil && st.pod != nil {
 		pod.done(st.pod.Name)
 	}
+	a.compareSynced(ctx, st, t)
 	a.showURL(ctx, r, t)
 	r.report.pod = destinationOf(st, a.Ports)
 	a.arrived = t

@@ -33,6 +33,7 @@ type DevOptions struct {
 	Main       string // "" is the only main package
 	Jobs       int    // builds at once
 	Once       bool
+	Sync       bool // into the running pods
 	Timeout    time.Duration
 	Report     string // "" writes none
 	Kubeconfig string
@@ -58,11 +59,16 @@ func NewCmdDev(d *Deps, run func(context.Context, *DevOptions) error) *cobra.Com
 the supply chain until the app is ready; then watch the folder and do it again on every
 save. A build error is shown, and the loop goes on. Ctrl-C ends it; the app stays.
 
+With --sync, or sync rules in slipway.yaml, what is saved goes straight into the running
+pod, where the process starts again: no new pod, in well under a second. The whole chain
+follows when saves rest, and what it arrives at is compared with what was synced.
+
 Several folders are several apps, side by side: what goes wrong with one leaves the
 others alone.`,
 		Example: `  slipway dev
   slipway dev examples/hello
   slipway dev front back
+  slipway dev --sync examples/hello
 
   # in CI: once, with a report; the exit code is 1 when an app does not become ready
   slipway dev --once --report out/report.xml examples/hello`,
@@ -74,6 +80,9 @@ others alone.`,
 				if len(args) > 1 && cmd.Flags().Changed(flag) {
 					return usage(cmd, fmt.Errorf("--%s is for one app, and there are %d folders", flag, len(args)))
 				}
+			}
+			if o.Sync && o.Once {
+				return usage(cmd, errors.New("--sync is for the saves that follow, and with --once there are none"))
 			}
 			if o.Jobs < 1 {
 				return usage(cmd, fmt.Errorf("--jobs must be 1 or more"))
@@ -89,6 +98,7 @@ others alone.`,
 	f.StringVar(&o.Main, "main", "", "the `package` to build, such as ./cmd/server, where DIR has several that are programs")
 	f.IntVar(&o.Jobs, "jobs", dev.DefaultJobs, "how many apps are built at once")
 	f.BoolVar(&o.Once, "once", false, "build and deploy once, and end: 0 when every app is ready, 1 when not")
+	f.BoolVar(&o.Sync, "sync", false, "bring what is saved straight into the running pods; the whole chain follows when saves rest")
 	f.StringVar(&o.Report, "report", "", "the `file` for a JUnit XML report of each app's last run; a JSON one is written beside it")
 	f.Var(&timeout, "timeout", "how long one round may take")
 	addDiskBudget(cmd, &o.Budget)
@@ -155,7 +165,7 @@ func (o *DevOptions) apps() ([]dev.App, func(), error) {
 			closeAll()
 			return nil, nil, err
 		}
-		apps = append(apps, dev.App{Dir: dir, WorkloadFile: o.File, Main: o.Main, Builder: builder})
+		apps = append(apps, dev.App{Dir: dir, WorkloadFile: o.File, Main: o.Main, Builder: builder, Sync: o.Sync})
 	}
 	return apps, closeAll, nil
 }

@@ -128,9 +128,14 @@ type CrashError struct {
 	Lines []string // the last that it wrote
 }
 
-// Error is a sentence, and below it the lines.
+// Summary is the error without the lines.
+func (e *CrashError) Summary() string {
+	return fmt.Sprintf("pod %s: the synced program ended with exit code %d", e.Pod, e.Code)
+}
+
+// Error is the summary, and below it the lines.
 func (e *CrashError) Error() string {
-	text := fmt.Sprintf("pod %s: the synced program ended with exit code %d; its last lines:", e.Pod, e.Code)
+	text := e.Summary() + "; its last lines:"
 	if len(e.Lines) == 0 {
 		return text + "\n  (it wrote nothing)"
 	}
