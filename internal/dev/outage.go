@@ -34,13 +34,16 @@ func backoff(attempts int) time.Duration {
 	return min(time.Second<<min(attempts, 4), 15*time.Second)
 }
 
+// errStarting is an answer of an API server that does not know its own rules yet.
+var errStarting = errors.New("it is starting")
+
 // transient says whether an error is of a moment: something did not answer, or said that it cannot now. What is wrong
 // in the source, in the workload or in the cluster's objects is not.
 func transient(err error) bool {
 	if err == nil || errors.Is(err, context.Canceled) || errors.Is(err, ErrTimeout) || diskFull(err) {
 		return false
 	}
-	if errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, errStarting) || errors.Is(err, errNoAnswer) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
 	if refusal := (*transport.Error)(nil); errors.As(err, &refusal) {
@@ -66,7 +69,7 @@ func persist(ctx context.Context, s *step, what string, try func() error) error 
 		if err == nil || ctx.Err() != nil || !transient(err) || time.Since(began) > outageLimit {
 			return err
 		}
-		s.update(fmt.Sprintf("%s does not answer; trying again (%v)", what, inOneLine(err)))
+		s.update(fmt.Sprintf("%s does not answer; trying again (%v)", what, inOneLine(bare(err))))
 		select {
 		case <-ctx.Done():
 			return err

@@ -137,6 +137,13 @@ func TestReach(t *testing.T) {
 	default:
 		t.Error("nobody was told")
 	}
+	forbidden := apierrors.NewForbidden(schema.GroupResource{}, "x", errors.New("no"))
+	if !r.starting(forbidden) || r.starting(errors.New("other")) || newReach().starting(forbidden) {
+		t.Error("a refusal counts as that of a server that starts exactly when it was away")
+	}
 	ask(t.Context(), server.URL)
 	check("an answer again", false)
+	if !r.starting(forbidden) {
+		t.Error("a server that is just back may still be starting")
+	}
 }

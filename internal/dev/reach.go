@@ -6,12 +6,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // reach knows whether the API server answers, from what happens to the requests that are made anyway.
 type reach struct {
 	mutex   sync.Mutex
 	since   time.Time // when it was first found away; zero while it answers
+	back    time.Time // when it came back last; zero when it was never away
 	problem error
 	news    chan struct{} // closed and replaced when it goes away or comes back
 }
@@ -49,6 +52,8 @@ func (r *reach) tell(problem error) {
 	r.since, r.problem = time.Time{}, problem
 	if problem != nil {
 		r.since = time.Now()
+	} else {
+		r.back = time.Now()
 	}
 	close(r.news)
 	r.news = make(chan struct{})
@@ -60,4 +65,18 @@ func (r *reach) away() (since time.Time, problem error, news <-chan struct{}) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.since, r.problem, r.news
+}
+
+// startLimit is how long an API server that was away may still refuse what it allows: one that starts answers before it
+// has read who may do what.
+const startLimit = 20 * time.Second
+
+// starting says whether an answer may be that of an API server that is only just starting.
+func (r *reach) starting(err error) bool {
+	if !apierrors.IsForbidden(err) && !apierrors.IsUnauthorized(err) {
+		return false
+	}
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return !r.since.IsZero() || (!r.back.IsZero() && time.Since(r.back) < startLimit)
 }

@@ -222,6 +222,9 @@ func (a *app) apply(ctx context.Context, r *record, loaded *loadedWorkload, imag
 		defer cancel()
 		applied, err = a.objects.Resource(workloadResource).Namespace(t.namespace).Patch(ctx, t.name, types.ApplyPatchType, content,
 			metav1.PatchOptions{FieldManager: fieldManager, Force: &force})
+		if a.reach.starting(err) {
+			err = fmt.Errorf("%w: %w", errStarting, err)
+		}
 		return err
 	})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,15 +66,17 @@ func (e *env) save(dir, version string) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	before, rest, _ := strings.Cut(string(content), "version = \"")
-	_, after, found := strings.Cut(rest, "\"")
-	if !found {
+	place := versionLine.FindIndex(content)
+	if place == nil {
 		e.t.Fatalf("%s has no version", file)
 	}
-	if err := os.WriteFile(file, []byte(before+"version = \""+version+"\""+after), 0o644); err != nil {
+	changed := slices.Concat(content[:place[0]], []byte("version = \""+version+"\""), content[place[1]:])
+	if err := os.WriteFile(file, changed, 0o644); err != nil {
 		e.t.Fatal(err)
 	}
 }
+
+var versionLine = regexp.MustCompile(`version\s+= "[^"]*"`)
 
 // interrupt ends dev as Ctrl-C does, which must be quick and leave nothing behind.
 func (b *background) interrupt() {
@@ -281,12 +285,7 @@ func folderDeleted(e *env) {
 	if err := os.Rename(dir, away); err != nil {
 		e.t.Fatal(err)
 	}
-	e.eventually("dev says that the folder is gone", func() (bool, string) {
-		text := dev.text()
-		_, after, _ := strings.Cut(text, "Watching")
-		return strings.Contains(after, dir), text
-	})
-	time.Sleep(2 * time.Second)
+	dev.says("is gone")
 	if err := os.Rename(away, dir); err != nil {
 		e.t.Fatal(err)
 	}
@@ -315,17 +314,13 @@ func large(t *testing.T, dir string, megabytes int) {
 
 func registryRestarts(e *env) {
 	dir, url := e.app("cargo")
-	dev := e.dev(dir, "--progress", "json")
-	pushes := func() (int, int) {
-		return strings.Count(dev.text(), `"type":"start","app":"cargo","run":`+"2"), strings.Count(dev.text(), `"id":"push"`)
-	}
-	_, before := pushes()
+	dev := e.start("dev", dir, "--name", e.name, "--progress", "json")
+	dev.says(`"type":"watching"`)
+	pushes := func() int { return strings.Count(dev.text(), `"id":"push"`) }
+	before := pushes()
 	large(e.t, dir, 150)
 	e.save(dir, "6.0.0")
-	e.eventually("a push has begun", func() (bool, string) {
-		_, now := pushes()
-		return now > before, dev.text()
-	})
+	e.eventually("a push has begun", func() (bool, string) { return pushes() > before, dev.text() })
 	docker(e.t, "kill", e.name+"-registry")
 	time.Sleep(2 * time.Second)
 	docker(e.t, "start", e.name+"-registry")

@@ -172,6 +172,9 @@ func (e *env) start(arguments ...string) *background {
 	e.t.Cleanup(func() {
 		_ = syscall.Kill(-b.command.Process.Pid, syscall.SIGKILL)
 		<-b.ended
+		if e.t.Failed() {
+			e.t.Logf("slipway %s said:\n%s", strings.Join(arguments, " "), b.text())
+		}
 	})
 	return b
 }

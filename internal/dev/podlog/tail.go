@@ -154,6 +154,8 @@ func stream(ctx context.Context, client kubernetes.Interface, namespace, pod str
 			stamp, text, _ := strings.Cut(line, " ")
 			when, wrong := time.Parse(time.RFC3339Nano, stamp)
 			switch {
+			case wrong != nil && strings.HasPrefix(line, noLog):
+				return fmt.Errorf("reading the log of pod %s: %s", pod, line)
 			case wrong != nil:
 				show(line)
 			case when.After(at.after):
@@ -169,6 +171,9 @@ func stream(ctx context.Context, client kubernetes.Interface, namespace, pod str
 		}
 	}
 }
+
+// noLog begins what the kubelet writes in place of a log that it has not, or not yet.
+const noLog = "unable to retrieve container logs for"
 
 // longestLine is where a line is cut, since a program may write without ever ending one.
 const longestLine = 16 << 10
