@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
+	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
@@ -50,6 +50,7 @@ var law = map[string][]string{
 	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/version"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
+	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
 	"internal/appfile":   {"internal/hint"},

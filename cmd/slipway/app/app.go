@@ -17,6 +17,7 @@ import (
 	"slipway.dev/slipway/internal/collect"
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/explain"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry/contents"
@@ -39,9 +40,11 @@ type Deps struct {
 	Logs    func(context.Context, dev.LogsOptions) error
 	// Workloads are the names that `logs` completes.
 	Workloads func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
-	Status    func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
-	Doctor    func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
-	List      func(context.Context) ([]environment.Name, error)
+	// Explain reads a workload and what has come of it.
+	Explain func(ctx context.Context, config *rest.Config, namespace, workload string) (*explain.Node, error)
+	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
+	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
+	List    func(context.Context) ([]environment.Name, error)
 
 	SaveImages     func(context.Context, bootstrap.SaveOptions) ([]bundle.Image, error)
 	RequiredImages func(context.Context) ([]bootstrap.RequiredImage, error)
@@ -57,6 +60,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 		Streams: streams,
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
+		Explain:  explainWorkload,
 		Registry: findRegistry, InUse: imagesInUse, Collect: collectImages,
 	}
 }

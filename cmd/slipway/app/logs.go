@@ -3,30 +3,24 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"slipway.dev/slipway/internal/dev"
-	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/ui"
 )
 
 // LogsOptions are the flags of `logs`.
 type LogsOptions struct {
-	Name       environment.Name
-	Workload   string
-	Namespace  string // "" is the context's
-	Stage      string // "" is all
-	Follow     bool
-	Previous   bool
-	Tail       int // 0 is all
-	Since      time.Duration
-	Kubeconfig string
+	workloadArgument
 
-	deps *Deps
+	Stage    string // "" is all
+	Follow   bool
+	Previous bool
+	Tail     int // 0 is all
+	Since    time.Duration
 }
 
 // NewCmdLogs returns the `logs` command. Tests pass run to capture the options.
@@ -34,7 +28,7 @@ func NewCmdLogs(d *Deps, run func(context.Context, *LogsOptions) error) *cobra.C
 	if run == nil {
 		run = runLogs
 	}
-	o := &LogsOptions{deps: d}
+	o := &LogsOptions{workloadArgument: workloadArgument{deps: d}}
 	var since limitFlag
 	cmd := &cobra.Command{
 		Use:   "logs WORKLOAD",
@@ -46,12 +40,7 @@ rollouts and restarts.`,
   slipway logs hello -f --tail 20
   slipway logs hello --previous          # why it crashed
   slipway logs hello --stage tester -n team`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return usage(cmd, fmt.Errorf("`%s` takes the name of one workload, but got %d", cmd.CommandPath(), len(args)))
-			}
-			return nil
-		},
+		Args: o.one,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case o.Follow && o.Previous:
@@ -62,46 +51,16 @@ rollouts and restarts.`,
 			o.Workload, o.Since = args[0], time.Duration(since)
 			return run(cmd.Context(), o)
 		},
-		ValidArgsFunction: o.completeWorkload,
+		ValidArgsFunction: o.complete,
 	}
 	f := cmd.Flags()
-	addName(cmd, d, &o.Name)
-	f.StringVarP(&o.Namespace, "namespace", "n", "", "the workload's `namespace` (default: the context's)")
 	f.StringVar(&o.Stage, "stage", "", "only the pods of this `stage` of the supply chain")
 	f.BoolVarP(&o.Follow, "follow", "f", false, "go on until Ctrl-C")
 	f.BoolVar(&o.Previous, "previous", false, "what each container wrote before it was started again")
 	f.IntVar(&o.Tail, "tail", 0, "how many of the last `lines` of each container (default: all)")
 	f.Var(&since, "since", "only lines that are not older than this, such as 10m (default: any age)")
-	addKubeconfig(cmd, &o.Kubeconfig, "the kubeconfig `file` with the environment's context (default: as kubectl chooses)")
+	o.flags(cmd, d)
 	return cmd
-}
-
-// namespace is the one asked for, else the context's.
-func (o *LogsOptions) namespace() string {
-	if o.Namespace != "" {
-		return o.Namespace
-	}
-	if namespace := kube.DefaultNamespace(o.Kubeconfig, o.Name.Context()); namespace != "" {
-		return namespace
-	}
-	return "default"
-}
-
-func (o *LogsOptions) completeWorkload(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), nameCompletionLimit)
-	defer cancel()
-	config, err := kube.ConfigFor(o.Kubeconfig, o.Name.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names, err := o.deps.Workloads(ctx, config, o.namespace())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 func runLogs(ctx context.Context, o *LogsOptions) error {

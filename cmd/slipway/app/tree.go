@@ -1,0 +1,156 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"slipway.dev/slipway/internal/explain"
+	"slipway.dev/slipway/internal/kube"
+	"slipway.dev/slipway/internal/ui"
+)
+
+// TreeOptions are the flags of `tree`.
+type TreeOptions struct {
+	workloadArgument
+
+	Output string // "", json or yaml
+	Now    time.Time
+}
+
+// NewCmdTree returns the `tree` command. Tests pass run to capture the options.
+func NewCmdTree(d *Deps, run func(context.Context, *TreeOptions) error) *cobra.Command {
+	if run == nil {
+		run = runTree
+	}
+	o := &TreeOptions{workloadArgument: workloadArgument{deps: d}}
+	cmd := &cobra.Command{
+		Use:   "tree WORKLOAD",
+		Short: "Show a workload's way through its supply chain, as a tree",
+		Long: `Show each stage of a workload's supply chain below the one from which it takes something,
+with what it stamped, how it is and since when, and what it put out: a revision or an image.
+Test runs, pods and the stages of a delivery are shown below what made them.`,
+		Example: `  slipway tree hello
+  slipway tree hello -n team
+
+  # for scripts
+  slipway tree hello -o json | jq -r '.. | objects | select(.state == "False") | .message'`,
+		Args:              o.one,
+		ValidArgsFunction: o.complete,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.Workload, o.Now = args[0], time.Now()
+			return run(cmd.Context(), o)
+		},
+	}
+	o.flags(cmd, d)
+	addOutput(cmd, &o.Output, "json", "yaml")
+	return cmd
+}
+
+func explainWorkload(ctx context.Context, config *rest.Config, namespace, workload string) (*explain.Node, error) {
+	explainer, err := explain.New(config)
+	if err != nil {
+		return nil, err
+	}
+	return explainer.Workload(ctx, namespace, workload)
+}
+
+func runTree(ctx context.Context, o *TreeOptions) error {
+	config, err := kube.ConfigFor(o.Kubeconfig, o.Name.Context())
+	if err != nil {
+		return err
+	}
+	root, err := o.deps.Explain(ctx, config, o.namespace(), o.Workload)
+	if err != nil {
+		return err
+	}
+	if o.Output != "" {
+		return ui.PrintData(o.deps.Streams, o.Output, root)
+	}
+	table := ui.NewTable(o.deps.Streams, "")
+	detail := "no supply chain"
+	if root.Blueprint != "" {
+		detail = "supply chain " + root.Blueprint
+	}
+	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: said(detail, trouble(root))})
+	nodeRows(table, root.Children, "", o.Now)
+	return table.Print()
+}
+
+// nodeRows adds a row for each node, and below it those of what has come of it.
+func nodeRows(table *ui.Table, nodes []*explain.Node, before string, now time.Time) {
+	for i, node := range nodes {
+		branch, below := "├─ ", "│  "
+		if i == len(nodes)-1 {
+			branch, below = "└─ ", "   "
+		}
+		object := strings.TrimSpace(node.Kind + " " + node.Object)
+		drawn := before + branch + node.Name
+		text := strings.TrimLeft(drawn, " ")
+		table.Row(ui.Cell{Text: text, Indent: len(drawn) - len(text)}, ui.Cell{Text: object}, nodeState(node),
+			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), also(node), trouble(node))})
+		nodeRows(table, node.Children, before+below, now)
+	}
+}
+
+func nodeState(node *explain.Node) ui.Cell {
+	switch node.State {
+	case metav1.ConditionTrue:
+		return ui.Cell{Text: "Ready", Tone: ui.Good}
+	case metav1.ConditionFalse:
+		return ui.Cell{Text: "Failed", Tone: ui.Bad}
+	}
+	return ui.Cell{Text: "Waiting"}
+}
+
+func nodeAge(node *explain.Node, now time.Time) string {
+	if node.Since == nil || now.Before(*node.Since) {
+		return ""
+	}
+	return explain.Age(now.Sub(*node.Since))
+}
+
+// also names the inputs of a node that stand elsewhere in the tree than right above it.
+func also(node *explain.Node) string {
+	if len(node.Inputs) < 2 {
+		return ""
+	}
+	return "takes from " + strings.Join(node.Inputs, ", ")
+}
+
+func trouble(node *explain.Node) string {
+	if node.State == metav1.ConditionTrue {
+		return ""
+	}
+	if node.Reason == "" {
+		return node.Message
+	}
+	return because(node.Reason, node.Message)
+}
+
+// said joins what is not empty.
+func said(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), "; ")
+}
+
+// shortRevision keeps what people compare: the end of a reference's name, and a dozen digits of its digest.
+func shortRevision(revision string) string {
+	const digits = 12
+	name, digest, found := strings.Cut(revision, "@")
+	if !found {
+		name, digest = "", revision
+	}
+	algorithm, hash, found := strings.Cut(digest, ":")
+	if found && len(hash) > digits {
+		digest = algorithm + ":" + hash[:digits]
+	}
+	if name == "" {
+		return digest
+	}
+	return name[strings.LastIndex(name, "/")+1:] + "@" + digest
+}

@@ -1,0 +1,104 @@
+package app_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+
+	"slipway.dev/slipway/cmd/slipway/app"
+	"slipway.dev/slipway/internal/explain"
+)
+
+// aTree is a workload whose deployment waits for a pod.
+func aTree() *explain.Node {
+	before := time.Now().Add(-5 * time.Minute)
+	node := func(name, kind string, state metav1.ConditionStatus, children ...*explain.Node) *explain.Node {
+		return &explain.Node{Name: name, Kind: kind, Object: "hello", State: state, Since: &before, Children: children}
+	}
+	pod := node("pod", "Pod", metav1.ConditionFalse)
+	pod.Message = "pod hello: container workload does not start: ErrImagePull: there is no such image anywhere"
+	deployment := node("deployment", "Deployment", metav1.ConditionUnknown, pod)
+	deployment.Reason, deployment.Message, deployment.Inputs = "AvailableCondition", "it has no pod", []string{"source-provider", "image-provider"}
+	image := node("image-provider", "Image", metav1.ConditionTrue, deployment)
+	image.Revision = "localhost:5000/apps/hello@sha256:0123456789abcdef0123456789abcdef"
+	source := node("source-provider", "Source", metav1.ConditionTrue)
+	source.Revision = "main@sha1:0123456789abcdef0123"
+	root := node("hello", "Workload", metav1.ConditionUnknown, source, image)
+	root.Blueprint, root.Reason, root.Message = "basic", "AvailableCondition", "it has no pod"
+	return root
+}
+
+func explained(t *testing.T, root *explain.Node, args ...string) (code int, out string) {
+	t.Helper()
+	t.Setenv("KUBECONFIG", kubeconfig(t))
+	d, stdout, errOut, _ := testDeps(t)
+	d.Streams.OutIsTerminal, d.Streams.Columns, d.Streams.NoColor = true, 80, true
+	d.Explain = func(_ context.Context, _ *rest.Config, namespace, workload string) (*explain.Node, error) {
+		if namespace != "team" || workload != "hello" {
+			t.Errorf("asked for %s/%s", namespace, workload)
+		}
+		return root, nil
+	}
+	code = app.RunWith(t.Context(), d, args)
+	if errOut.Len() > 0 {
+		t.Errorf("stderr = %q, want nothing", errOut)
+	}
+	return code, stdout.String()
+}
+
+func TestTree(t *testing.T) {
+	code, out := explained(t, aTree(), "tree", "hello", "-n", "team")
+	want := `
+team/hello                            Waiting  5m  supply chain basic;
+                                                   AvailableCondition: it has no
+                                                   pod
+├─ source-provider  Source hello      Ready    5m  main@sha1:0123456789ab
+└─ image-provider   Image hello       Ready    5m  hello@sha256:0123456789ab
+   └─ deployment    Deployment hello  Waiting  5m  takes from source-provider,
+                                                   image-provider;
+                                                   AvailableCondition: it has no
+                                                   pod
+      └─ pod        Pod hello         Failed   5m  pod hello: container workload
+                                                   does not start: ErrImagePull:
+                                                   there is no such image
+                                                   anywhere
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out); diff != "" || code != app.ExitFine {
+		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
+	}
+	if code, out = explained(t, aTree(), "tree", "hello", "-n", "team", "-o", "json"); code != app.ExitFine || !strings.Contains(out, `"blueprint": "basic"`) {
+		t.Errorf("as JSON, with exit code %d: %s", code, out)
+	}
+}
+
+func TestWhy(t *testing.T) {
+	code, out := explained(t, aTree(), "why", "hello", "-n", "team")
+	want := "Workload team/hello is not Ready, because Pod hello has failed (5m ago): container workload does not start: ErrImagePull: there is no such image anywhere.\n"
+	if out != want || code != app.ExitFailed {
+		t.Errorf("exit code %d: %q, want %q", code, out, want)
+	}
+	ready := aTree()
+	ready.State, ready.Children = metav1.ConditionTrue, nil
+	if code, out = explained(t, ready, "why", "hello", "-n", "team"); code != app.ExitFine || !strings.HasPrefix(out, "Workload team/hello is Ready (for 5m)") {
+		t.Errorf("exit code %d: %q", code, out)
+	}
+}
+
+// kubeconfig is one with the environment's context.
+func kubeconfig(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config")
+	content := `{apiVersion: v1, kind: Config, clusters: [{name: kind-slipway, cluster: {server: "https://127.0.0.1:1"}}], users: [{name: kind-slipway, user: {}}],
+contexts: [{name: kind-slipway, context: {cluster: kind-slipway, user: kind-slipway}}]}`
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

@@ -1,0 +1,121 @@
+package explain
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
+	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/podstate"
+)
+
+var (
+	deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
+	replicaSets = appsv1.SchemeGroupVersion.WithResource("replicasets")
+	pods        = corev1.SchemeGroupVersion.WithResource("pods")
+	testRuns    = slipwayv1alpha1.GroupVersion.WithResource("testruns")
+)
+
+// revisionAnnotation is that by which a Deployment and its newest ReplicaSet know each other.
+const revisionAnnotation = "deployment.kubernetes.io/revision"
+
+// runs adds the newest test run of a Runnable, where it makes such.
+func (e *Explainer) runs(ctx context.Context, namespace string, node *Node) error {
+	found, err := e.objects.Resource(testRuns).Namespace(namespace).List(ctx, metav1.ListOptions{LabelSelector: v1alpha1.LabelRunnableName + "=" + node.Object})
+	if apierrors.IsNotFound(err) || err == nil && len(found.Items) == 0 {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("listing the test runs of runnable %s/%s: %w", namespace, node.Object, err)
+	}
+	newest := slices.MaxFunc(found.Items, func(a, b unstructured.Unstructured) int {
+		return a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time)
+	})
+	run := &slipwayv1alpha1.TestRun{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(newest.Object, run); err != nil {
+		return fmt.Errorf("reading test run %s/%s: %w", namespace, newest.GetName(), err)
+	}
+	child := &Node{Name: "run", Kind: "TestRun", Object: run.Name, State: metav1.ConditionUnknown, Revision: run.Spec.Source.Revision}
+	for _, condition := range run.Status.Conditions {
+		if condition.Type == slipwayv1alpha1.ConditionSucceeded {
+			child.State, child.Reason, child.Message = condition.Status, condition.Reason, condition.Message
+			child.Since = &condition.LastTransitionTime.Time
+		}
+	}
+	node.Children = append(node.Children, child)
+	return nil
+}
+
+// pods adds the pods of a Deployment's newest ReplicaSet.
+func (e *Explainer) pods(ctx context.Context, namespace string, node *Node) error {
+	deployment, err := e.get(ctx, deployments, namespace, node.Object)
+	if deployment == nil || err != nil {
+		return err
+	}
+	sets, err := e.objects.Resource(replicaSets).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the replica sets of namespace %s: %w", namespace, err)
+	}
+	var newest *unstructured.Unstructured
+	for i := range sets.Items {
+		set := &sets.Items[i]
+		if metav1.IsControlledBy(set, deployment) && set.GetAnnotations()[revisionAnnotation] == deployment.GetAnnotations()[revisionAnnotation] {
+			newest = set
+		}
+	}
+	if newest == nil {
+		return nil
+	}
+	found, err := e.objects.Resource(pods).Namespace(namespace).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("listing the pods of namespace %s: %w", namespace, err)
+	}
+	for i := range found.Items {
+		if !metav1.IsControlledBy(&found.Items[i], newest) {
+			continue
+		}
+		pod := &corev1.Pod{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Items[i].Object, pod); err != nil {
+			return fmt.Errorf("reading pod %s/%s: %w", namespace, found.Items[i].GetName(), err)
+		}
+		if pod.DeletionTimestamp == nil {
+			node.Children = append(node.Children, podNode(pod))
+		}
+	}
+	return nil
+}
+
+func podNode(pod *corev1.Pod) *Node {
+	node := &Node{Name: "pod", Kind: "Pod", Object: pod.Name, State: metav1.ConditionTrue}
+	if len(pod.Spec.Containers) > 0 {
+		_, node.Revision, _ = strings.Cut(pod.Spec.Containers[0].Image, "@")
+	}
+	node.Since = readySince(pod)
+	if podstate.Ready(pod) {
+		return node
+	}
+	node.State, node.Reason, node.Message = metav1.ConditionUnknown, string(pod.Status.Phase), podstate.Describe(pod)
+	if trouble := podstate.TroubleOf(pod); trouble != nil {
+		node.State, node.Message = metav1.ConditionFalse, trouble.Message
+	}
+	return node
+}
+
+func readySince(pod *corev1.Pod) *time.Time {
+	for _, condition := range pod.Status.Conditions {
+		if condition.Type == corev1.PodReady {
+			return &condition.LastTransitionTime.Time
+		}
+	}
+	return nil
+}
