@@ -121,7 +121,7 @@ func saveOne(ctx context.Context, engine *docker.Engine, writer *bundle.Writer, 
 	}
 	defer release()
 	task.Update("writing its layers")
-	return "out of the engine", writer.Add(name, image)
+	return "out of the engine", writer.Add(name, id, image)
 }
 
 func savePulled(ctx context.Context, writer *bundle.Writer, name string, task ui.Task) (string, error) {
@@ -138,5 +138,5 @@ func savePulled(ctx context.Context, writer *bundle.Writer, name string, task ui
 		return "it was there already", err
 	}
 	task.Update("pulling it")
-	return "pulled", writer.Add(name, image)
+	return "pulled", writer.Add(name, digest.String(), image)
 }

@@ -133,10 +133,10 @@ func TestWriterGoesOnWhereItWasBrokenOff(t *testing.T) {
 	first, second, third := randomImage(t), randomImage(t), randomImage(t)
 
 	broken := create(t, dir)
-	if err := broken.Add("a:1", first); err != nil {
+	if err := broken.Add("a:1", id(t, first), first); err != nil {
 		t.Fatal(err)
 	}
-	if err := broken.Add("b:1", fails{second}); err == nil {
+	if err := broken.Add("b:1", id(t, second), fails{second}); err == nil {
 		t.Fatal("an image that cannot be read was written")
 	}
 	if _, err := Open(dir); err == nil || len(hint.Of(err)) == 0 {
@@ -150,7 +150,7 @@ func TestWriterGoesOnWhereItWasBrokenOff(t *testing.T) {
 	if kept, err := again.Keep("b:1", id(t, second)); err != nil || kept {
 		t.Errorf("what was half written is kept: %t, %v", kept, err)
 	}
-	if err := again.Add("b:1", second); err != nil {
+	if err := again.Add("b:1", id(t, second), second); err != nil {
 		t.Fatal(err)
 	}
 	if err := again.Close(); err != nil {
@@ -165,7 +165,7 @@ func TestWriterGoesOnWhereItWasBrokenOff(t *testing.T) {
 	if kept, err := newer.Keep("a:1", id(t, third)); err != nil || kept {
 		t.Errorf("another image of that name is kept: %t, %v", kept, err)
 	}
-	if err := newer.Add("a:1", third); err != nil {
+	if err := newer.Add("a:1", id(t, third), third); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"a:1", "b:1"}, names(t, dir)); diff != "" {
@@ -196,7 +196,7 @@ func TestWriterKeepsLayersOnce(t *testing.T) {
 	}
 	writer := create(t, dir)
 	for name, image := range map[string]v1.Image{"base:1": base, "more:1": more} {
-		if err := writer.Add(name, image); err != nil {
+		if err := writer.Add(name, name, image); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -213,7 +213,7 @@ func TestWriterMendsWhatIsDamaged(t *testing.T) {
 	dir := t.TempDir()
 	image := randomImage(t)
 	writer := create(t, dir)
-	if err := writer.Add("a:1", image); err != nil {
+	if err := writer.Add("a:1", id(t, image), image); err != nil {
 		t.Fatal(err)
 	}
 	if err := writer.Close(); err != nil {
@@ -228,10 +228,10 @@ func TestWriterMendsWhatIsDamaged(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := create(t, dir)
-		if kept, err := again.Keep("a:1", config.String()); err != nil || kept {
+		if kept, err := again.Keep("a:1", id(t, image)); err != nil || kept {
 			t.Errorf("with %s damaged it is kept: %t, %v", damaged, kept, err)
 		}
-		if err := again.Add("a:1", image); err != nil {
+		if err := again.Add("a:1", id(t, image), image); err != nil {
 			t.Fatal(err)
 		}
 		if err := again.Close(); err != nil {

@@ -41,22 +41,21 @@ func Create(dir string) (*Writer, error) {
 // Dir is the folder; temporary files that are large belong there.
 func (w *Writer) Dir() string { return w.dir }
 
-// Keep takes over the image of that name which is in the folder already, if its configuration or its manifest has one of
-// the digests and it is whole. An engine knows an image by the digest of its configuration or of its manifest.
-func (w *Writer) Keep(name string, digests ...string) (bool, error) {
+// sourceAnnotation is on each entry of the list and holds what Add was told of the image's source.
+const sourceAnnotation = "slipway.dev/source"
+
+// Keep takes over the image of that name which is in the folder already, if it was added with the same source and is
+// whole.
+func (w *Writer) Keep(name, source string) (bool, error) {
 	for _, entry := range w.old.Manifests {
-		if !named(entry, name) || !entry.MediaType.IsImage() || !w.intact(entry.Digest) {
+		if !named(entry, name) || entry.Annotations[sourceAnnotation] != source || !w.intact(entry.Digest) {
 			continue
 		}
 		image, err := w.image(entry)
-		if err != nil {
+		if err != nil || !w.whole(image) {
 			continue // it is written again
 		}
-		config, err := image.ConfigName()
-		if err != nil || !(slices.Contains(digests, config.String()) || slices.Contains(digests, entry.Digest.String())) || !w.whole(image) {
-			continue
-		}
-		return true, w.add(name, entry)
+		return true, w.add(name, source, entry)
 	}
 	return false, nil
 }
@@ -89,8 +88,9 @@ func (w *Writer) whole(image v1.Image) bool {
 	return true
 }
 
-// Add writes an image under a name.
-func (w *Writer) Add(name string, image v1.Image) error {
+// Add writes an image under a name. source says what it was made of, such as the engine's identifier of the image: an image
+// in a bundle may have another digest than where it came from.
+func (w *Writer) Add(name, source string, image v1.Image) error {
 	if err := w.dropBroken(image); err != nil {
 		return fmt.Errorf("writing %s into the bundle: %w", name, err)
 	}
@@ -101,7 +101,7 @@ func (w *Writer) Add(name string, image v1.Image) error {
 	if err != nil {
 		return fmt.Errorf("writing %s into the bundle: %w", name, err)
 	}
-	return w.add(name, *entry)
+	return w.add(name, source, *entry)
 }
 
 // dropBroken removes the image's manifest and configuration if they are there and are not what their names say: the
@@ -137,8 +137,8 @@ func (w *Writer) intact(digest v1.Hash) bool {
 }
 
 // add notes the image, in a list that a later writer finds should this one be broken off.
-func (w *Writer) add(name string, entry v1.Descriptor) error {
-	entry.Annotations = map[string]string{}
+func (w *Writer) add(name, source string, entry v1.Descriptor) error {
+	entry.Annotations = map[string]string{sourceAnnotation: source}
 	for _, annotation := range nameAnnotations {
 		entry.Annotations[annotation] = name
 	}

@@ -41,7 +41,9 @@ type env struct {
 	name       string
 	kubeconfig string
 	home       string
-	path       string // prefix of PATH, for fault tests; "" is none
+	path       string   // prefix of PATH, for fault tests; "" is none
+	wrap       []string // a command that runs slipway, such as nsenter; nil is none
+	dockerHost string   // of an engine of the test's own; "" is the machine's
 }
 
 // newEnv returns an environment that is removed when the test ends.
@@ -72,8 +74,12 @@ func (e *env) tell(arguments ...string) {
 }
 
 func (e *env) command(arguments ...string) *exec.Cmd {
-	command := exec.Command(e.program, arguments...)
+	line := append(append([]string{}, e.wrap...), append([]string{e.program}, arguments...)...)
+	command := exec.Command(line[0], line[1:]...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig, "XDG_STATE_HOME="+filepath.Join(e.home, "state"), "NO_COLOR=1")
+	if e.dockerHost != "" {
+		command.Env = append(command.Env, "DOCKER_HOST="+e.dockerHost)
+	}
 	if e.path != "" {
 		command.Env = append(command.Env, "PATH="+e.path+string(os.PathListSeparator)+os.Getenv("PATH"))
 	}

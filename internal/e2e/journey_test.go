@@ -31,6 +31,7 @@ func TestJourney(t *testing.T) {
 		{"an app that crashes is told of", func(t *testing.T) { devCrash(e.in(t)) }},
 		{"dev with bad input", func(t *testing.T) { devBadInput(e.in(t)) }},
 		{"the examples run", func(t *testing.T) { examplesRun(e.in(t)) }},
+		{"the registry forgets what nothing uses", func(t *testing.T) { registryForgets(e.in(t), registry) }},
 		{"an image pushed by hand", func(t *testing.T) { pushedByHand(e.in(t), registry) }},
 		{"a chain of the user's own", func(t *testing.T) { ownChain(e.in(t), registry) }},
 		{"a chain that starts at source", func(t *testing.T) { sourceChain(e.in(t), registry) }},

@@ -29,7 +29,7 @@ func TestImages(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			if err := writer.Add(name, image); err != nil {
+			if err := writer.Add(name, name, image); err != nil {
 				return nil, err
 			}
 		}
