@@ -3,7 +3,6 @@ package dev
 import (
 	"context"
 	"path/filepath"
-	"strings"
 
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/dev/fastlane"
@@ -90,20 +89,6 @@ func (a *app) ask(t trigger) {
 	case a.asked <- t:
 	default:
 	}
-}
-
-// fileElsewhere says whether the workload file is not among the watched ones.
-func (a *app) fileElsewhere() bool {
-	dir, err := filepath.Abs(a.Dir)
-	if err != nil {
-		return false
-	}
-	file, err := filepath.Abs(a.file)
-	if err != nil {
-		return false
-	}
-	inside, err := filepath.Rel(dir, file)
-	return err != nil || inside == ".." || strings.HasPrefix(inside, ".."+string(filepath.Separator))
 }
 
 // observe returns the observer of a workload, a new one when it is another workload than before.

@@ -33,7 +33,9 @@ func (t trigger) and(other trigger) trigger {
 func (a *app) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	batches, err := watch.Watch(ctx, a.Dir, watch.Options{Ignore: a.ownFiles(), Warn: func(text string) { a.progress.Warn("%s", text) }})
+	batches, err := watch.Watch(ctx, a.Dir, watch.Options{
+		Ignore: a.ownFiles(), Also: []string{a.file}, Warn: func(text string) { a.progress.Warn("%s", text) },
+	})
 	if err != nil {
 		return err
 	}
@@ -42,9 +44,6 @@ func (a *app) loop(ctx context.Context) error {
 		for range batches { // until the watching has ended, too
 		}
 	}()
-	if a.fileElsewhere() {
-		a.progress.Say("Changes of %s count from the next save in %s on", a.file, a.Dir)
-	}
 	return follow(ctx, batches, a.asked, a.runOnce, a.tend)
 }
 
