@@ -91,6 +91,12 @@ func (a *app) ask(t trigger) {
 	}
 }
 
+// fileElsewhere says whether the workload file is not in the app's folder.
+func (a *app) fileElsewhere() bool {
+	inside, err := filepath.Rel(absolute(a.Dir), absolute(a.file))
+	return err != nil || !filepath.IsLocal(inside)
+}
+
 // observe returns the observer of a workload, a new one when it is another workload than before.
 func (a *app) observe(namespace, name string) *observer {
 	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name {

@@ -27,7 +27,7 @@ import (
 // Options are what a Lane needs. All but Own must be set.
 type Options struct {
 	Dir                 string // the app's folder
-	WorkloadFile        string // in it, with slashes; what is elsewhere is not watched
+	WorkloadFile        string // in it, with slashes; "" for one elsewhere
 	Namespace, Workload string
 	Token               string // that the pods will know
 	Client              kubernetes.Interface

@@ -27,12 +27,12 @@ type plan struct {
 }
 
 // sort decides which way the changed files can go. own are files, in the app's folder, that say what the app is; a change
-// of these is for the chain.
+// of these is for the chain, as is one of a file that is elsewhere, which is watched only since it says so, too.
 func sort(dir string, files []string, rules []appfile.Sync, own []string) plan {
 	p := plan{files: map[string]string{}}
 	program := slices.ContainsFunc(rules, func(r appfile.Sync) bool { return r.Binary })
 	for _, name := range files {
-		if slices.Contains(own, name) || slices.Contains(ignoreFiles, path.Base(name)) {
+		if slices.Contains(own, name) || strings.HasPrefix(name, "../") || slices.Contains(ignoreFiles, path.Base(name)) {
 			p.why = name + " changed"
 			return p
 		}

@@ -47,6 +47,7 @@ func TestSort(t *testing.T) {
 		{"both", []string{"main.go", "static/x.css"}, []appfile.Sync{static, program}, plan{build: true, files: map[string]string{"/app/s/x.css": "static/x.css"}}},
 		{"no rule", []string{"config.json", "static/x.css"}, []appfile.Sync{static}, plan{why: "no sync rule is for config.json"}},
 		{"the workload", []string{"deploy/workload.yaml", "main.go"}, []appfile.Sync{program}, plan{why: "deploy/workload.yaml changed"}},
+		{"the workload, elsewhere", []string{"../workload.yaml"}, []appfile.Sync{program}, plan{why: "../workload.yaml changed"}},
 		{"slipway.yaml", []string{"slipway.yaml"}, []appfile.Sync{program}, plan{why: "slipway.yaml changed"}},
 		{"a Dockerfile", []string{"Dockerfile"}, []appfile.Sync{program}, plan{why: "Dockerfile changed"}},
 		{"ignore rules", []string{"sub/.gitignore"}, []appfile.Sync{program}, plan{why: "sub/.gitignore changed"}},
