@@ -43,8 +43,6 @@ func newTestStream(t *testing.T, url string, images ...string) *stream {
 
 const someDigest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
-var aliases = map[string]string{"localhost:5000": "slipway-registry:5000"}
-
 func TestStreamWakesExactlyWhoFollows(t *testing.T) {
 	hub := events.NewHub()
 	server := httptest.NewServer(hub)
