@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"time"
@@ -46,7 +47,7 @@ func (c *comparison) differs(ctx context.Context) (bool, error) {
 		}
 	}
 	for name, entry := range c.committed {
-		if !there[name] && !isSubmodule(entry) && !c.index.leftOut(name) && !c.tree.rules.Ignores(name, false) {
+		if !there[name] && !isSubmodule(entry) && !c.index.leftOut(name) && !c.tree.ignores(name) {
 			return true, nil
 		}
 	}
@@ -64,6 +65,12 @@ func (c *comparison) differs(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// ignores is Rules.Ignores for a path in the tree, which may be a part of what the rules are for.
+func (t *Tree) ignores(name string) bool {
+	below, err := filepath.Rel(t.rules.root, t.root)
+	return err == nil && t.rules.Ignores(path.Join(filepath.ToSlash(below), name), false)
 }
 
 // modeOf is the mode with which git would keep a file.

@@ -160,6 +160,25 @@ func TestDirtyOfAFolderThatIsNotCommitted(t *testing.T) {
 	}
 }
 
+// TestRevisionOfAPart has a folder of a tree, in which rules from above say that a committed file is no source.
+func TestRevisionOfAPart(t *testing.T) {
+	dir := repository(t)
+	write(t, dir, ".slipwayignore", "/app/b.go\n")
+	remove(t, dir, "app/b.go")
+	part, err := read(t, dir).Sub("app")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := part.Revision(t.Context())
+	if err != nil || got.Dirty {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	write(t, dir, "app/run.sh", "2")
+	if got, err = part.Revision(t.Context()); err != nil || !got.Dirty {
+		t.Errorf("after a change: %+v, %v", got, err)
+	}
+}
+
 func TestRevisionInAWorkTreeAndWithASubmodule(t *testing.T) {
 	dir, other := repository(t), repository(t)
 	runGit(t, dir, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", other, "sub")
