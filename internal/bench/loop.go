@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -56,31 +55,25 @@ func measureLoop(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	defer l.builder.Close()
-	dev := exec.CommandContext(ctx, b.slipway, "dev", l.source, "--name", environmentName, "--progress", "plain")
-	dev.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.work, "kubeconfig"), "XDG_STATE_HOME="+filepath.Join(b.work, "state"))
-	log, err := os.Create(filepath.Join(b.work, "dev.log"))
+	dev, err := l.startDev(ctx)
 	if err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	dev.Stdout, dev.Stderr = log, log
-	if err := dev.Start(); err != nil {
-		return nil, err
-	}
-	defer func() { _ = dev.Process.Kill(); _ = dev.Wait() }()
+	defer dev.stop()
 	if _, err := l.awaitPod(ctx, "hello", ""); err != nil {
 		return nil, err
 	}
 	if err := l.deployByHand(ctx); err != nil {
 		return nil, err
 	}
-	time.Sleep(3 * time.Second) // dev says that it watches a moment after the pod is Ready
-	byDev, byHand, err := l.pairsOf(ctx)
-	if err != nil {
-		tail, _ := os.ReadFile(log.Name())
-		return nil, fmt.Errorf("%w\ndev said:\n%s", err, tail)
+	if err := dev.watches(ctx, 1); err != nil {
+		return nil, err
 	}
-	_ = dev.Process.Signal(os.Interrupt)
+	byDev, byHand, err := l.pairsOf(ctx, dev)
+	if err != nil {
+		return nil, fmt.Errorf("%w\ndev said:\n%s", err, dev.said())
+	}
+	dev.stop()
 	pushed, err := l.pushes(ctx)
 	if err != nil {
 		return nil, err
@@ -91,14 +84,20 @@ func measureLoop(ctx context.Context, b *bench) ([]figure, error) {
 	}, nil
 }
 
-func (l *loop) pairsOf(ctx context.Context) (byDev, byHand []float64, err error) {
-	for i := range l.pairs {
+// loopPairs is how many times more pairs are measured here than of other figures: they are cheap, and noisy.
+const loopPairs = 2
+
+func (l *loop) pairsOf(ctx context.Context, dev *session) (byDev, byHand []float64, err error) {
+	for i := range loopPairs * l.pairs {
 		version := fmt.Sprintf("%d.%d.%d", 7, i, time.Now().Unix()%1000)
 		took, err := l.save(ctx, version)
 		if err != nil {
 			return nil, nil, fmt.Errorf("by dev: %w", err)
 		}
 		byDev = append(byDev, took.Seconds())
+		if err := dev.watches(ctx, i+2); err != nil {
+			return nil, nil, err
+		}
 		if took, err = l.hand(ctx, version+"-hand"); err != nil {
 			return nil, nil, fmt.Errorf("by hand: %w", err)
 		}

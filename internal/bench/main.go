@@ -36,6 +36,7 @@ var measurements = []measurement{
 	{[]string{"up_ratio", "up_again"}, measureUp},
 	{[]string{"loop_ratio", "push_to_deployment"}, measureLoop},
 	{[]string{"push_ratio", "layer_plain", "layer_gzip", "layer_zstd"}, measurePush},
+	{[]string{"sync_ratio"}, measureSync},
 	{[]string{"scale_rate", "scale_edit", "scale_requests", "scale_memory_300", "scale_memory_1000", "scale_idle"}, measureScale},
 }
 
