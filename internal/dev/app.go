@@ -55,7 +55,7 @@ func (a *app) open(ctx context.Context) {
 	a.life = ctx
 	a.view = a.Screen.App(a.name)
 	a.progress = a.view
-	a.forwards = newForwards(a.cluster, a.progress)
+	a.forwards = newForwards(a.cluster, a.LocalPorts, a.progress)
 }
 
 // refresh makes the run go to the cluster that is the environment's now.

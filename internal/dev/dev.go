@@ -30,6 +30,8 @@ type App struct {
 	Builder      build.Builder // of this app alone; stays the caller's to close
 	Sync         bool          // whether the compiled program goes straight into the pods; rules in slipway.yaml do it, too
 	Ports        []int32       // of the program, to be forwarded beside those that its Deployment declares
+	LocalPorts   map[int32]int // where ports of the program are wanted on this machine; others are where localPort says
+	Ignore       []string      // files and folders, as paths, that are no source, whatever ignore files say
 }
 
 // Options are what Run needs. Apps (at least one), Screen, Out and Kube must be set.

@@ -66,6 +66,7 @@ type place struct {
 // only changes where new connections go.
 type forward struct {
 	progress ui.Progress
+	wanted   int // the port on this machine
 
 	dialing sync.Mutex // held while a connection's streams are opened; before mutex
 
@@ -100,8 +101,9 @@ func dialer(c *cluster) func(place) (httpstream.Connection, error) {
 	}
 }
 
-func newForward(dial func(place) (httpstream.Connection, error), progress ui.Progress) *forward {
-	return &forward{dial: dial, progress: progress, open: map[net.Conn]struct{}{}}
+// newForward returns a forward that leads nowhere yet; wanted is the port on this machine, or the next that is free.
+func newForward(dial func(place) (httpstream.Connection, error), wanted int, progress ui.Progress) *forward {
+	return &forward{dial: dial, wanted: wanted, progress: progress, open: map[net.Conn]struct{}{}}
 }
 
 // tries is how many ports are tried from the app's own upwards.
@@ -122,7 +124,7 @@ func (f *forward) point(to place) {
 	if f.listener != nil {
 		return
 	}
-	listener, err := listen(localPort(to.port))
+	listener, err := listen(f.wanted)
 	if err != nil {
 		f.progress.Warn("forwarding port %d of the pod: %v", to.port, err)
 		return
@@ -170,8 +172,8 @@ func (f *forward) describe() ui.Address {
 		return ui.Address{}
 	}
 	note := fmt.Sprintf("leads to port %d of the pod", f.to.port)
-	if wanted := localPort(f.to.port); address.Port != wanted {
-		note += fmt.Sprintf(" (%d is taken on this machine)", wanted)
+	if address.Port != f.wanted {
+		note += fmt.Sprintf(" (%d is taken on this machine)", f.wanted)
 	}
 	return ui.Address{URL: fmt.Sprintf("http://localhost:%d/", address.Port), Note: note}
 }

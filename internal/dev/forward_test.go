@@ -145,7 +145,7 @@ func TestForwardsOfAllPorts(t *testing.T) {
 		t.Errorf("ports (-want +got):\n%s", diff)
 	}
 	to.ports = to.ports[:2]
-	f := newForwards(&cluster{}, ui.Discard())
+	f := newForwards(&cluster{}, nil, ui.Discard())
 	defer f.close()
 	f.point(to)
 	want := []ui.Address{
@@ -159,6 +159,13 @@ func TestForwardsOfAllPorts(t *testing.T) {
 	f.point(to)
 	if diff := cmp.Diff(want[:1], f.describe()); diff != "" {
 		t.Errorf("with a port less (-want +got):\n%s", diff)
+	}
+	elsewhere := free()
+	local := newForwards(&cluster{}, map[int32]int{first: int(elsewhere)}, ui.Discard())
+	defer local.close()
+	local.point(destination{namespace: "n", pod: "p", ports: []int32{first}})
+	if got := local.describe()[0].URL; got != fmt.Sprintf("http://localhost:%d/", elsewhere) {
+		t.Errorf("the app's file wants port %d, and it is %s", elsewhere, got)
 	}
 	if connection, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", first)); err == nil {
 		connection.Close()

@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 
@@ -11,6 +12,7 @@ import (
 // with it, whatever pods come and go.
 type forwards struct {
 	progress ui.Progress
+	local    map[int32]int
 
 	mutex   sync.Mutex // guards what follows
 	cluster *cluster
@@ -19,8 +21,9 @@ type forwards struct {
 	to      destination
 }
 
-func newForwards(c *cluster, progress ui.Progress) *forwards {
-	return &forwards{progress: progress, cluster: c, byPort: map[int32]*forward{}}
+// newForwards returns forwards that lead nowhere yet; local says where ports are wanted on this machine, and may be nil.
+func newForwards(c *cluster, local map[int32]int, progress ui.Progress) *forwards {
+	return &forwards{progress: progress, cluster: c, local: local, byPort: map[int32]*forward{}}
 }
 
 // point makes new connections go to a pod, and begins to listen for ports that are new. A port that the pod has no more
@@ -41,7 +44,7 @@ func (f *forwards) point(to destination) {
 	f.order = to.ports
 	for _, port := range to.ports {
 		if f.byPort[port] == nil {
-			f.byPort[port] = newForward(dialer(f.cluster), f.progress)
+			f.byPort[port] = newForward(dialer(f.cluster), cmp.Or(f.local[port], localPort(port)), f.progress)
 		}
 		f.byPort[port].point(place{namespace: to.namespace, pod: to.pod, port: port})
 	}

@@ -34,7 +34,7 @@ func (a *app) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	batches, err := watch.Watch(ctx, a.Dir, watch.Options{
-		Ignore: a.ownFiles(), Also: []string{a.file}, Warn: func(text string) { a.progress.Warn("%s", text) },
+		Ignore: a.noSource(), Also: []string{a.file}, Warn: func(text string) { a.progress.Warn("%s", text) },
 	})
 	if err != nil {
 		return err

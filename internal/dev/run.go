@@ -89,8 +89,12 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 		return nil, step.fail(err)
 	}
 	defer release()
+	source, err := a.readSource(ctx)
+	if err != nil {
+		return nil, step.fail(err)
+	}
 	built, err := a.Builder.Build(ctx, build.Request{
-		Dir: a.Dir, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main, Registry: a.around.registry,
+		Dir: a.Dir, Source: source, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main, Registry: a.around.registry,
 		Update: func(what string) { step.update(what) },
 	})
 	if err != nil {

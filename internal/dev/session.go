@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -118,3 +119,6 @@ func (s *session) ownFiles() []string {
 	}
 	return []string{xmlName(s.ReportFile), jsonName(s.ReportFile)}
 }
+
+// noSource are the files and folders that are not the app's source, whatever ignore files say.
+func (a *app) noSource() []string { return slices.Concat(a.ownFiles(), a.Ignore) }

@@ -22,6 +22,15 @@ const (
 	startsAtSource = "source"
 )
 
+// readSource lists what of the app's folder is source: what is built, and what is pushed as an artifact.
+func (a *app) readSource(ctx context.Context) (*tree.Tree, error) {
+	rules, err := tree.NewRules(a.Dir, a.noSource()...)
+	if err != nil {
+		return nil, err
+	}
+	return tree.Read(ctx, rules)
+}
+
 // sourceSteps are the steps of a run whose chain starts at source: nothing is built here; the tree is pushed as an
 // artifact, and what the chain makes of it is followed.
 func (a *app) sourceSteps(ctx context.Context, r *record, loaded *loadedWorkload, o *observer) error {
@@ -63,11 +72,7 @@ func sourceRepository(registry, namespace, workload string) string {
 // pack makes an artifact of what is source now.
 func (a *app) pack(ctx context.Context, r *record) (*tree.Tree, v1.Image, error) {
 	step := r.start(ctx, "source", "Source "+a.Dir)
-	rules, err := tree.NewRules(a.Dir, a.ownFiles()...)
-	if err != nil {
-		return nil, nil, step.fail(err)
-	}
-	read, err := tree.Read(ctx, rules)
+	read, err := a.readSource(ctx)
 	if err != nil {
 		return nil, nil, step.fail(err)
 	}

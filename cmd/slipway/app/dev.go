@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,6 +13,7 @@ import (
 
 	"slipway.dev/slipway/embedded"
 	"slipway.dev/slipway/embedded/staticserver"
+	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/choose"
@@ -160,14 +162,34 @@ func (o *DevOptions) apps() ([]dev.App, func(), error) {
 		}
 	}
 	for _, dir := range o.Dirs {
-		builder, err := newBuilder()
+		one, err := o.app(dir)
 		if err != nil {
 			closeAll()
 			return nil, nil, err
 		}
-		apps = append(apps, dev.App{Dir: dir, WorkloadFile: o.File, Main: o.Main, Builder: builder, Sync: o.Sync})
+		apps = append(apps, one)
 	}
 	return apps, closeAll, nil
+}
+
+// app is one folder, as its slipway.yaml has it. What flags say wins.
+func (o *DevOptions) app(dir string) (dev.App, error) {
+	file, err := appfile.Load(dir)
+	if err != nil {
+		return dev.App{}, err
+	}
+	one := dev.App{Dir: dir, WorkloadFile: o.File, Main: o.Main, Sync: o.Sync, Ignore: file.Ignored(dir), LocalPorts: map[int32]int{}}
+	if one.WorkloadFile == "" {
+		one.WorkloadFile = filepath.Join(dir, filepath.FromSlash(file.WorkloadFile()))
+	}
+	for _, port := range file.Ports {
+		one.Ports = append(one.Ports, int32(port.Container))
+		if port.Local != 0 {
+			one.LocalPorts[int32(port.Container)] = port.Local
+		}
+	}
+	one.Builder, err = newBuilder()
+	return one, err
 }
 
 // resultOut is where the app's URL goes: with --progress json, standard output is for events alone.

@@ -106,17 +106,28 @@ func (d *spdxDocument) add(p spdxPackage, to, kind string) {
 	d.Relationships = append(d.Relationships, spdxRelationship{From: to, Kind: kind, To: p.ID})
 }
 
-// newModule describes the code that was compiled: of a replaced module, the one that replaces it.
+// newModule describes the code that was compiled: of a replaced module, the one that replaces it; but a folder that
+// replaces one has no name that means something elsewhere, nor a version.
 func newModule(module *debug.Module) spdxPackage {
-	if module.Replace != nil {
+	switch {
+	case module.Replace == nil:
+	case unversioned(module.Replace.Version):
+		module = &debug.Module{Path: module.Path}
+	default:
 		module = module.Replace
 	}
 	locator := "pkg:golang/" + module.Path
-	if module.Version != "" {
-		locator += "@" + module.Version
+	version := module.Version
+	if unversioned(version) {
+		version = ""
+	} else {
+		locator += "@" + version
 	}
-	return newPackage(module.Path, module.Version, locator)
+	return newPackage(module.Path, version, locator)
 }
+
+// unversioned says whether the compiler knew no version: it writes (devel) then, or nothing.
+func unversioned(version string) bool { return version == "" || version == "(devel)" }
 
 func newPackage(name, version, locator string) spdxPackage {
 	const unknown = "NOASSERTION"
