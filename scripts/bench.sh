@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Usage: scripts/bench.sh [NAME]
 #
-# Measures slipway (SLIPWAY_BIN) and writes docs/benchmarks.md; with NAME it measures that figure alone and prints it.
+# Measures slipway (SLIPWAY_BIN) and writes docs/benchmarks.md; with NAME it measures that figure, and what comes with it, alone.
 # Nothing else that is heavy should run on the machine.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=machine.sh

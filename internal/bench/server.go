@@ -4,21 +4,17 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -33,7 +29,7 @@ type server struct {
 	kubeconfig  string
 }
 
-func (b *bench) startServer() (*server, error) {
+func (b *bench) startServer(ctx context.Context) (*server, error) {
 	ctrllog.SetLogger(logr.Discard())
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:        []string{filepath.Join(b.root, "embedded", "crds")},
@@ -46,8 +42,8 @@ func (b *bench) startServer() (*server, error) {
 	}
 	s := &server{environment: environment, config: config, kubeconfig: filepath.Join(b.work, "server-kubeconfig")}
 	config.QPS = -1
-	if err = os.WriteFile(s.kubeconfig, environment.KubeConfig, 0o600); err == nil {
-		s.client, err = client.New(config, client.Options{})
+	if s.client, err = client.New(config, client.Options{}); err == nil {
+		err = b.giveAccess(ctx, s)
 	}
 	if err != nil {
 		s.stop()
@@ -57,6 +53,26 @@ func (b *bench) startServer() (*server, error) {
 }
 
 func (s *server) stop() { _ = s.environment.Stop() }
+
+// countStamped fails unless the workloads' objects are so many.
+func (s *server) countStamped(ctx context.Context, want int) error {
+	from, err := metadata.NewForConfig(s.config)
+	if err != nil {
+		return err
+	}
+	count := 0
+	for _, kind := range []schema.GroupVersionResource{configMaps, secrets, deployments} {
+		list, err := from.Resource(kind).Namespace("default").List(ctx, metav1.ListOptions{LabelSelector: "carto.run/workload-name"})
+		if err != nil {
+			return fmt.Errorf("listing %s: %w", kind.Resource, err)
+		}
+		count += len(list.Items)
+	}
+	if count != want {
+		return fmt.Errorf("all workloads are Ready with %d objects, and not %d", count, want)
+	}
+	return nil
+}
 
 // requestCount is a number of API requests by what they are for.
 type requestCount struct{ events, watches, others float64 }
@@ -97,122 +113,4 @@ func (s *server) requests(ctx context.Context) (requestCount, error) {
 		}
 	}
 	return count, lines.Err()
-}
-
-// controllerProcess is a `slipwayd controller`.
-type controllerProcess struct {
-	command *exec.Cmd
-	log     bytes.Buffer
-}
-
-func (b *bench) startController(ctx context.Context, s *server) (*controllerProcess, error) {
-	health, err := freeAddress(ctx)
-	if err != nil {
-		return nil, err
-	}
-	p := &controllerProcess{command: exec.CommandContext(ctx, filepath.Join(b.root, "out", "slipwayd-linux-"+runtime.GOARCH),
-		"controller", "--leader-elect=false", "--log-level=warn", "--ingress-addr=", "--ingress-tls-addr=", "--metrics-addr=", "--health-addr="+health)}
-	p.command.Env = append(os.Environ(), "KUBECONFIG="+s.kubeconfig)
-	p.command.Stdout, p.command.Stderr = &p.log, &p.log
-	if err := p.command.Start(); err != nil {
-		return nil, err
-	}
-	for range 300 {
-		if ready(ctx, "http://"+health+"/readyz") {
-			return p, nil
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	p.stop()
-	return nil, fmt.Errorf("the controller is not ready; it said:\n%s", p.log.String())
-}
-
-func ready(ctx context.Context, url string) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	defer response.Body.Close()
-	return response.StatusCode == http.StatusOK
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return listener.Addr().String(), listener.Close()
-}
-
-func (p *controllerProcess) stop() {
-	_ = p.command.Process.Signal(syscall.SIGTERM)
-	_ = p.command.Wait()
-}
-
-// peak is the most memory that the process has had, in MiB.
-func (p *controllerProcess) peak() (float64, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(content)) {
-		var kilobytes float64
-		if _, err := fmt.Sscanf(line, "VmHWM: %f kB", &kilobytes); err == nil {
-			return kilobytes / 1024, nil
-		}
-	}
-	return 0, errors.New("/proc tells no peak of memory")
-}
-
-// idle waits until the events of the last work are told, and then a minute, and returns how many cores the process used
-// in that.
-func (p *controllerProcess) idle(ctx context.Context) (float64, error) {
-	if err := pause(ctx, settleTime); err != nil {
-		return 0, err
-	}
-	before, err := p.cpu()
-	if err != nil {
-		return 0, err
-	}
-	if err := pause(ctx, idleTime); err != nil {
-		return 0, err
-	}
-	after, err := p.cpu()
-	return (after - before).Seconds() / idleTime.Seconds(), err
-}
-
-func pause(ctx context.Context, long time.Duration) error {
-	select {
-	case <-time.After(long):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// cpu is the time that the process has run. Linux counts it in hundredths of a second.
-func (p *controllerProcess) cpu() (time.Duration, error) {
-	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	// The name of the program may hold blanks; it ends with the last bracket.
-	fields := strings.Fields(string(content[bytes.LastIndexByte(content, ')')+1:]))
-	const user, system = 11, 12
-	if len(fields) <= system {
-		return 0, errors.New("/proc tells no CPU time")
-	}
-	var ticks int64
-	for _, field := range []string{fields[user], fields[system]} {
-		value, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		ticks += value
-	}
-	return time.Duration(ticks) * 10 * time.Millisecond, nil
 }

@@ -15,58 +15,54 @@ import (
 // editedValue is what the edit of the template writes into the config maps.
 const editedValue = "1"
 
-// sight is what a watch has seen of workloads and of what was stamped for them, by name.
+var (
+	workloads   = schema.GroupVersionResource{Group: "carto.run", Version: "v1alpha1", Resource: "workloads"}
+	configMaps  = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	secrets     = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+	deployments = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
+)
+
+// sight is what a watch has seen of workloads or of config maps that were stamped for them, by name. Who looks takes
+// time from what is measured, so that only what is waited for is watched.
 type sight struct {
 	mu      sync.Mutex
 	changed chan struct{}
 
 	judged, ready map[string]bool // workloads with a status, and those that are Ready
-	stamped       map[string]bool
 	edited        map[string]bool // config maps as the edited template has them
 }
 
-// observe watches until ctx ends.
-func observe(ctx context.Context, server *server) (*sight, error) {
+// observe watches one kind until ctx ends.
+func observe(ctx context.Context, server *server, kind schema.GroupVersionResource) (*sight, error) {
 	from, err := dynamic.NewForConfig(server.config)
 	if err != nil {
 		return nil, err
 	}
-	s := &sight{
-		changed: make(chan struct{}, 1), judged: map[string]bool{}, ready: map[string]bool{},
-		stamped: map[string]bool{}, edited: map[string]bool{},
+	s := &sight{changed: make(chan struct{}, 1), judged: map[string]bool{}, ready: map[string]bool{}, edited: map[string]bool{}}
+	informer := dynamicinformer.NewFilteredDynamicInformer(from, kind, "default", 0, nil, nil).Informer()
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: s.see, UpdateFunc: func(_, object any) { s.see(object) },
+	}); err != nil {
+		return nil, err
 	}
-	informers := dynamicinformer.NewFilteredDynamicSharedInformerFactory(from, 0, "default", nil)
-	for _, kind := range []schema.GroupVersionResource{
-		{Group: "carto.run", Version: "v1alpha1", Resource: "workloads"}, {Version: "v1", Resource: "configmaps"},
-		{Version: "v1", Resource: "secrets"}, {Group: "apps", Version: "v1", Resource: "deployments"},
-	} {
-		informer := informers.ForResource(kind).Informer()
-		if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(object any) { s.see(kind.Resource, object) }, UpdateFunc: func(_, object any) { s.see(kind.Resource, object) },
-		}); err != nil {
-			return nil, err
-		}
+	go informer.Run(ctx.Done())
+	if !cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+		return nil, fmt.Errorf("watching %s: %w", kind.Resource, ctx.Err())
 	}
-	informers.Start(ctx.Done())
-	informers.WaitForCacheSync(ctx.Done())
 	return s, nil
 }
 
-func (s *sight) see(resource string, seen any) {
+func (s *sight) see(seen any) {
 	object, ok := seen.(*unstructured.Unstructured)
 	if !ok {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case resource == "workloads":
+	if object.GetKind() == "Workload" {
 		s.judge(object)
-	case len(object.GetOwnerReferences()) > 0:
-		s.stamped[resource+"/"+object.GetName()] = true
-		if edit, _, _ := unstructured.NestedString(object.Object, "data", "edit"); resource == "configmaps" && edit == editedValue {
-			s.edited[object.GetName()] = true
-		}
+	} else if edit, _, _ := unstructured.NestedString(object.Object, "data", "edit"); edit == editedValue {
+		s.edited[object.GetName()] = true
 	}
 	select {
 	case s.changed <- struct{}{}:
@@ -107,5 +103,5 @@ func (s *sight) await(ctx context.Context, what string, enough func(*sight) bool
 func (s *sight) state() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf("%d workloads judged, %d Ready, %d objects, %d edited", len(s.judged), len(s.ready), len(s.stamped), len(s.edited))
+	return fmt.Sprintf("%d workloads judged, %d Ready, %d config maps edited", len(s.judged), len(s.ready), len(s.edited))
 }
