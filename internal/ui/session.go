@@ -173,11 +173,13 @@ func (s *session) FirstAddress() string {
 	return ""
 }
 
+// redraw shows everything anew, below what others have written meanwhile.
 func (s *session) redraw() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if !s.done {
-		s.renderer.tick(s)
+	if c, ok := s.renderer.(*screen); ok && !s.done {
+		c.drawn = 0
+		c.tick(s)
 	}
 }
 
