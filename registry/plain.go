@@ -11,7 +11,8 @@ import (
 
 // Plain returns the image with its layers as plain tar archives; its digest is another one. Over loopback, compressing
 // and inflating takes far longer than copying: gzip does some 80 MB/s here, a copy with its digest more than ten times
-// that. docs/benchmarks.md (layer_gzip, layer_zstd) has the whole way, from the archive to unpacked on the node.
+// that. On the whole way of 6 MB of machine code, from the archive to unpacked on the node, not compressed is the fastest:
+// gzip at its lowest level takes 1.3 to 2.2 times as long, zstd 1.04 to 1.3 (docs/benchmarks.md: layer_gzip, layer_zstd).
 func Plain(image v1.Image) (v1.Image, error) {
 	layers, err := image.Layers()
 	if err != nil {

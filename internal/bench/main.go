@@ -90,6 +90,7 @@ func run(ctx context.Context, only string, pairs int, output string) error {
 		}
 		for _, f := range figures {
 			fmt.Printf("bench %s %.2f %s\n", f.name, f.value, f.unit)
+			fmt.Fprintln(os.Stderr, f.note)
 		}
 		all = append(all, figures...)
 	}
