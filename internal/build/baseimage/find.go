@@ -119,8 +119,11 @@ func (f *Finder) named(ctx context.Context, q Query) (v1.Image, error) {
 	q.Say("asking " + reference.Context().RegistryStr() + " for the base " + q.Base)
 	image, err := f.remote(ctx, reference, q.Platform)
 	if err != nil {
-		return nil, hint.Withf(err, "without a network, load it into the engine (`docker load`), or push it to the environment's registry as %s",
-			inRegistry(q.Registry, reference))
+		advice := "without a network, load it into the engine with `docker load`"
+		if q.Registry != "" && !strings.Contains(reference.Context().RegistryStr(), ":") {
+			advice += ", or push it to the environment's registry as " + inRegistry(q.Registry, reference)
+		}
+		return nil, hint.With(err, advice)
 	}
 	f.known[reference.Name()] = image
 	return image, nil
@@ -132,7 +135,10 @@ func (f *Finder) nearby(ctx context.Context, q Query, reference name.Reference) 
 		return nil, nil
 	}
 	here := reference
-	if reference.Context().RegistryStr() != q.Registry {
+	if other := reference.Context().RegistryStr(); other != q.Registry {
+		if strings.Contains(other, ":") {
+			return nil, nil // no repository's name can hold a port, so there is no mirror of it
+		}
 		var err error
 		if here, err = name.ParseReference(inRegistry(q.Registry, reference), name.Insecure); err != nil {
 			return nil, err
@@ -156,9 +162,6 @@ func (f *Finder) nearby(ctx context.Context, q Query, reference name.Reference) 
 
 // inRegistry is where the environment's registry has an image of another one.
 func inRegistry(registry string, reference name.Reference) string {
-	if registry == "" {
-		registry = "localhost:5000"
-	}
 	host := reference.Context().RegistryStr()
 	if host == name.DefaultRegistry {
 		host = "docker.io"
