@@ -31,9 +31,7 @@ type swept struct {
 // sweep deletes the objects that an owner controls and that are not among current, each with the identity given or,
 // where that may not, the one that stamped it. identity may be nil.
 func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.ResourceStatus, lifecycles map[string]string, identity *identity.Identity, now metav1.Time) swept {
-	for _, before := range of.status.Resources {
-		w.watchAgain(ctx, before.StampedRef)
-	}
+	var result swept
 	wanted, unsure := map[string]bool{}, map[string]bool{}
 	for _, resource := range current {
 		unsure[resource.Name] = !decided(resource)
@@ -41,7 +39,9 @@ func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.Resour
 			wanted[identityOf(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), ref.Namespace, ref.Name)] = true
 		}
 	}
-	var result swept
+	for _, before := range of.status.Resources {
+		w.watchAgain(ctx, before, wanted, &result)
+	}
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range w.stamped.ownedBy(of.object.GetUID()) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
@@ -86,17 +86,25 @@ func decided(resource v1alpha1.ResourceStatus) bool {
 	return resource.StampedRef != nil || (submitted != nil && submitted.Status == metav1.ConditionTrue)
 }
 
-// watchAgain makes sure that the kind of an object from an earlier life of this process is watched.
-func (w *owners) watchAgain(ctx context.Context, ref *v1alpha1.StampedRef) {
+// watchAgain makes sure that the kind of an object from an earlier life of this process is watched. While that cannot
+// be, what was published of an object that is not among wanted stays: it may be an orphan.
+func (w *owners) watchAgain(ctx context.Context, before v1alpha1.ResourceStatus, wanted map[string]bool, result *swept) {
+	ref := before.StampedRef
 	if ref == nil {
 		return
 	}
-	mapping, err := w.stamped.mapping(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind))
+	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
+	mapping, err := w.stamped.mapping(kind)
 	if err == nil {
 		_, err = w.stamped.watch(ctx, mapping.Resource)
 	}
-	if err != nil && !meta.IsNoMatchError(err) { // a kind that is gone has no objects
-		w.log.Warn("what was stamped before cannot be watched", "kind", ref.Kind, "error", err)
+	if err == nil || meta.IsNoMatchError(err) { // a kind that is gone has no objects
+		return
+	}
+	w.log.Warn("what was stamped before cannot be watched", "kind", ref.Kind, "error", err)
+	if !wanted[identityOf(kind, ref.Namespace, ref.Name)] {
+		result.kept = append(result.kept, before)
+		result.retry = fmt.Errorf("looking for what was stamped before: %w", err)
 	}
 }
 
@@ -117,7 +125,7 @@ func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Uns
 		result.kept = append(result.kept, w.orphanStatus(of, object, mapping, errBeingDeleted, now))
 		return
 	}
-	if err := w.delete(ctx, of, mapping, object, identity); err != nil {
+	if err := w.stamped.delete(object, func() error { return w.delete(ctx, of, mapping, object, identity) }); err != nil {
 		switch {
 		case apierrors.IsForbidden(err) || apierrors.IsNotFound(err): // roles, or the account, must change
 			result.forbidden = true

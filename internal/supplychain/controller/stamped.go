@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -45,6 +47,8 @@ type stampedObjects struct {
 	mappings map[schema.GroupVersionKind]*meta.RESTMapping
 	// written holds what our own writes returned until the watch has caught up, and what is settled: see settled.
 	written map[types.UID]written
+	// pending are the owners of the objects in written that the watch has not shown yet as they were written.
+	pending map[types.UID]types.UID
 }
 
 // written is the last write of an object.
@@ -54,6 +58,13 @@ type written struct {
 	// settled is the fingerprint of the object as the API server has it after a write of hash. It says that what
 	// still differs from what we want is how the API server puts it, and not drift.
 	hash, settled string
+	// gone : it was deleted, and nothing keeps the API server from removing it at once.
+	gone bool
+}
+
+// deleted says whether object is only still there because the watch has not caught up.
+func (w written) deleted(object *unstructured.Unstructured) bool {
+	return w.gone && object.GetDeletionTimestamp() == nil
 }
 
 func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
@@ -62,6 +73,7 @@ func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.
 		kinds:    map[schema.GroupVersionResource]cache.SharedIndexInformer{},
 		mappings: map[schema.GroupVersionKind]*meta.RESTMapping{},
 		written:  map[types.UID]written{},
+		pending:  map[types.UID]types.UID{},
 	}
 }
 
@@ -163,8 +175,7 @@ func (s *stampedObjects) ours(object *unstructured.Unstructured) bool {
 		return false
 	}
 	if last.object != nil && !older(object, last.object) {
-		last.object = nil
-		s.written[object.GetUID()] = last
+		s.caughtUp(object.GetUID())
 	}
 	return last.version == object.GetResourceVersion()
 }
@@ -179,6 +190,7 @@ func (s *stampedObjects) gone(object any) {
 	}
 	s.mu.Lock()
 	delete(s.written, found.GetUID())
+	delete(s.pending, found.GetUID())
 	s.mu.Unlock()
 	s.wake(found)
 }
@@ -231,8 +243,7 @@ func (s *stampedObjects) cached(informer cache.SharedIndexInformer, namespace, n
 	if older(object, last.object) {
 		return last.object
 	}
-	last.object = nil // the watch has caught up
-	s.written[object.GetUID()] = last
+	s.caughtUp(object.GetUID())
 	return object
 }
 
@@ -246,13 +257,11 @@ func older(a, b *unstructured.Unstructured) bool {
 	return err == nil && first < second
 }
 
-// ownedBy returns the objects of all watched kinds that the workload with this UID controls.
+// ownedBy returns the objects of all watched kinds that the owner with this UID controls, also those that it has just
+// written and that the watch has not shown yet.
 func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
 	s.mu.Lock()
-	informers := make([]cache.SharedIndexInformer, 0, len(s.kinds))
-	for _, informer := range s.kinds {
-		informers = append(informers, informer)
-	}
+	informers := slices.Collect(maps.Values(s.kinds))
 	s.mu.Unlock()
 	var owned []*unstructured.Unstructured
 	for _, informer := range informers {
@@ -266,14 +275,52 @@ func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
 			}
 		}
 	}
-	return owned
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for object, owner := range s.pending {
+		shown := func(other *unstructured.Unstructured) bool { return other.GetUID() == object }
+		if owner == uid && !slices.ContainsFunc(owned, shown) {
+			owned = append(owned, s.written[object].object)
+		}
+	}
+	return slices.DeleteFunc(owned, func(object *unstructured.Unstructured) bool { return s.written[object.GetUID()].deleted(object) })
 }
 
 // wrote notes a write of ours.
 func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string) {
+	last := written{object: object, version: object.GetResourceVersion(), hash: hash, settled: fingerprint(object)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.written[object.GetUID()] = written{object: object, version: object.GetResourceVersion(), hash: hash, settled: fingerprint(object)}
+	s.written[object.GetUID()] = last
+	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
+		s.pending[object.GetUID()] = owner.UID
+	}
+}
+
+// caughtUp notes that the watch has shown an object as it was written, or later. The caller holds the lock.
+func (s *stampedObjects) caughtUp(object types.UID) {
+	last := s.written[object]
+	last.object = nil
+	s.written[object] = last
+	delete(s.pending, object)
+}
+
+// delete has an object deleted, by what is given, and remembers that it was.
+func (s *stampedObjects) delete(object *unstructured.Unstructured, by func() error) error {
+	note := func(change func(*written)) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		last := s.written[object.GetUID()]
+		change(&last)
+		s.written[object.GetUID()] = last
+	}
+	// Noted before, since the watch may show the end before the answer is here, and lets go of the note then.
+	note(func(last *written) { last.gone = len(object.GetFinalizers()) == 0 })
+	err := by()
+	if err != nil {
+		note(func(last *written) { last.gone = false })
+	}
+	return err
 }
 
 // settled says whether object is just as the API server left it when it was last given what hash stands for.

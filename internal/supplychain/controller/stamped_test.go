@@ -1,9 +1,14 @@
 package controller
 
 import (
+	"errors"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // TestOursWakesNobody : what the watch shows of our last write is no news, and what came before or after it is.
@@ -29,5 +34,98 @@ func TestOursWakesNobody(t *testing.T) {
 		if kept := s.written["1"].object != nil; kept != test.kept {
 			t.Errorf("version %s: the written object is kept = %t", test.version, kept)
 		}
+	}
+}
+
+// TestOwnedBy : what was just written counts before the watch shows it, and what was just deleted does not count until
+// the watch shows why it is still there.
+func TestOwnedBy(t *testing.T) {
+	yes := true
+	object := func(uid types.UID, version string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{}}
+		o.SetUID(uid)
+		o.SetName(string(uid))
+		o.SetResourceVersion(version)
+		o.SetOwnerReferences([]metav1.OwnerReference{{UID: "owner", Controller: &yes}})
+		return o
+	}
+	s := newStampedObjects(ownerLabels{}, nil, nil, nil)
+	informer, err := s.informer(schema.GroupVersionResource{Resource: "things"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kinds[schema.GroupVersionResource{Resource: "things"}] = informer
+	shown := func(o *unstructured.Unstructured) {
+		t.Helper()
+		if err := informer.GetIndexer().Add(o); err != nil {
+			t.Fatal(err)
+		}
+		s.ours(o)
+	}
+	check := func(what string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, o := range s.ownedBy("owner") {
+			got = append(got, o.GetName()+" "+o.GetResourceVersion())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", what, diff)
+		}
+	}
+	s.wrote(object("a", "10"), "hash")
+	check("written", "a 10")
+	shown(object("a", "10"))
+	check("shown", "a 10")
+	if len(s.pending) != 0 {
+		t.Errorf("%v are waited for", s.pending)
+	}
+	refused := errors.New("no")
+	if err := s.delete(object("a", "10"), func() error { return refused }); !errors.Is(err, refused) {
+		t.Error(err)
+	}
+	check("not deleted", "a 10")
+	if err := s.delete(object("a", "10"), func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	check("deleted")
+	going := object("a", "11")
+	now := metav1.Now()
+	going.SetDeletionTimestamp(&now)
+	shown(going)
+	check("on its way", "a 11")
+
+	s.wrote(object("b", "12"), "hash")
+	if err := s.delete(object("b", "12"), func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	check("deleted before it was shown", "a 11")
+	kept := object("c", "13")
+	kept.SetFinalizers([]string{"x.dev/y"})
+	shown(kept)
+	if err := s.delete(kept, func() error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if got := len(s.ownedBy("owner")); got != 2 {
+		t.Errorf("%d are owned while a finalizer keeps one", got)
+	}
+}
+
+// TestRefused : after some quick tries it goes on, as what is forbidden is not always a matter of roles.
+func TestRefused(t *testing.T) {
+	w := newWaiting()
+	owner, account := types.NamespacedName{Name: "a"}, types.NamespacedName{Name: "b"}
+	w.uses(owner, account)
+	for range 2 {
+		for _, want := range afterRefusal {
+			if got := w.refused(owner); got != want {
+				t.Errorf("pause %s, want %s", got, want)
+			}
+		}
+		for range 2 {
+			if got := w.refused(owner); got != afterRefusals {
+				t.Errorf("pause %s, want %s", got, afterRefusals)
+			}
+		}
+		w.changed(func(changed types.NamespacedName) bool { return changed == account })
 	}
 }

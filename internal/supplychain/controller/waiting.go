@@ -8,8 +8,12 @@ import (
 )
 
 // afterRefusal are the pauses before trying again what was forbidden. A change of roles wakes the workload, but the
-// API server itself may learn of that change a moment after us; beyond that, only the next change helps.
+// API server itself may learn of that change a moment after us.
 var afterRefusal = [...]time.Duration{50 * time.Millisecond, 200 * time.Millisecond, time.Second, 3 * time.Second}
+
+// afterRefusals is the pause beyond those: not all that is forbidden is a matter of roles. A quota, or a policy, changes
+// without waking anybody.
+const afterRefusals = 10 * time.Minute
 
 // waiting remembers which workload uses which service account, so that a change of an account or of what it may do
 // wakes the workloads it concerns.
@@ -81,14 +85,13 @@ func (w *waiting) changed(concerns func(account types.NamespacedName) bool) []ty
 	return woken
 }
 
-// refused returns the pause after which a workload that was forbidden something tries again, and 0 when it has tried
-// often enough.
+// refused returns the pause after which a workload that was forbidden something tries again.
 func (w *waiting) refused(workload types.NamespacedName) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	tries := w.refusals[workload]
 	if tries >= len(afterRefusal) {
-		return 0
+		return afterRefusals
 	}
 	w.refusals[workload] = tries + 1
 	return afterRefusal[tries]

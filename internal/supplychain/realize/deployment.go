@@ -12,6 +12,8 @@ import (
 	"slipway.dev/slipway/internal/supplychain/template"
 )
 
+const generationPath = "metadata.generation"
+
 // errNoObject : there is no object to read.
 var errNoObject = errors.New("failed to evaluate path of empty object")
 
@@ -19,6 +21,10 @@ var errNoObject = errors.New("failed to evaluate path of empty object")
 // nil has not deployed anything.
 func deployed(resource string, rule *v1alpha1.DeploymentSpec, object *unstructured.Unstructured) *gap {
 	switch {
+	case object == nil && rule.ObservedCompletion != nil:
+		return &gap{path: generationPath}
+	case object == nil && len(rule.ObservedMatches) > 0:
+		return notMet(resource, fmt.Errorf("could not find value on input [%s]: %w", rule.ObservedMatches[0].Input, errNoObject))
 	case object == nil:
 		return notMet(resource, errNoObject)
 	case rule.ObservedCompletion != nil:
@@ -35,7 +41,6 @@ func notMet(resource string, why error) *gap {
 
 // completed : the object must speak of its present generation before what it says counts.
 func completed(resource string, rule *v1alpha1.ObservedCompletion, object *unstructured.Unstructured) *gap {
-	const generationPath = "metadata.generation"
 	generation, err := template.Lookup(generationPath, object.Object)
 	if err != nil {
 		return &gap{path: generationPath}

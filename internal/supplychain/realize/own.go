@@ -2,6 +2,9 @@ package realize
 
 import (
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -18,6 +21,12 @@ func Own(object *unstructured.Unstructured, owner metav1.OwnerReference, namespa
 	if metadata, found := object.Object["metadata"]; found {
 		if _, ok := metadata.(map[string]any); !ok {
 			return errors.New("the template renders no object: metadata must be an object")
+		}
+	}
+	// Labels and annotations that are not as they should be would be lost as a whole when more are added to them.
+	for _, field := range []string{"labels", "annotations"} {
+		if err := onlyStrings(object, field); err != nil {
+			return err
 		}
 	}
 	if set := object.GetNamespace(); set != "" && set != namespace {
@@ -44,6 +53,29 @@ func Own(object *unstructured.Unstructured, owner metav1.OwnerReference, namespa
 	object.SetLabels(labels)
 	if annotations != nil {
 		object.SetAnnotations(annotations)
+	}
+	return nil
+}
+
+// onlyStrings checks that a field of an object's metadata, where it is set, is a map of strings. What is null in it is
+// dropped: a path that leads to an unset field renders to that.
+func onlyStrings(object *unstructured.Unstructured, field string) error {
+	set, _, err := unstructured.NestedFieldNoCopy(object.Object, "metadata", field)
+	if err != nil || set == nil {
+		return err
+	}
+	values, ok := set.(map[string]any)
+	if !ok {
+		return fmt.Errorf("metadata.%s must be an object, and is %v", field, set)
+	}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		switch value := values[key].(type) {
+		case string:
+		case nil:
+			delete(values, key)
+		default:
+			return fmt.Errorf("metadata.%s.%s must be a string, and is %v", field, key, value)
+		}
 	}
 	return nil
 }

@@ -19,6 +19,7 @@ import (
 func (r *run) stamp(ctx context.Context, resource Link, from *Template) (*unstructured.Unstructured, error) {
 	params, err := template.Params(template.ParamSources{
 		Template: from.Spec.Params, Chain: r.blueprint.Params, Resource: resource.Params, Owner: r.owner.Params,
+		ChainKind: r.blueprint.Kind, OwnerKind: r.owner.Kind,
 	})
 	if err != nil {
 		return nil, err
@@ -26,7 +27,7 @@ func (r *run) stamp(ctx context.Context, resource Link, from *Template) (*unstru
 	names := r.labels(resource, from)
 	rendered, err := r.cluster.Render(ctx, &from.Spec, r.context(resource, params, names))
 	if err != nil {
-		return nil, err
+		return nil, r.waitsFor(resource, err)
 	}
 	return r.own(&unstructured.Unstructured{Object: rendered}, names, from.lifecycle() != v1alpha1.LifecycleMutable)
 }

@@ -1,6 +1,7 @@
 package template
 
 import (
+	"cmp"
 	"fmt"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -11,9 +12,12 @@ import (
 // ParamSources are those who may set the parameters of a template, the later over the earlier.
 type ParamSources struct {
 	Template []v1alpha1.TemplateParam
+	// Chain are those of the supply chain or delivery, Resource those of its resource.
 	Chain    []v1alpha1.BlueprintParam
 	Resource []v1alpha1.BlueprintParam
 	Owner    []v1alpha1.OwnerParam
+	// ChainKind and OwnerKind are what errors call the two; empty: ClusterSupplyChain and Workload.
+	ChainKind, OwnerKind string
 }
 
 // Params decides what each parameter is, as plain JSON that paths can go into. The template's defaults come first,
@@ -30,9 +34,12 @@ func Params(from ParamSources) (map[string]any, error) {
 		}
 		params[param.Name] = value
 	}
-	for _, list := range [][]v1alpha1.BlueprintParam{from.Chain, from.Resource} {
-		for _, param := range list {
-			value, err := blueprintValue(param)
+	for _, list := range []struct {
+		of     string
+		params []v1alpha1.BlueprintParam
+	}{{cmp.Or(from.ChainKind, v1alpha1.KindClusterSupplyChain), from.Chain}, {"resource", from.Resource}} {
+		for _, param := range list.params {
+			value, err := blueprintValue(param, list.of)
 			if err != nil {
 				return nil, err
 			}
@@ -46,14 +53,14 @@ func Params(from ParamSources) (map[string]any, error) {
 		}
 		value, err := decode(param.Value.Raw)
 		if err != nil {
-			return nil, fmt.Errorf("reading param [%s] of the workload: %w", param.Name, err)
+			return nil, fmt.Errorf("reading param [%s] of the %s: %w", param.Name, cmp.Or(from.OwnerKind, v1alpha1.KindWorkload), err)
 		}
 		params[param.Name] = value
 	}
 	return params, nil
 }
 
-func blueprintValue(param v1alpha1.BlueprintParam) (any, error) {
+func blueprintValue(param v1alpha1.BlueprintParam, of string) (any, error) {
 	var raw *apiextensionsv1.JSON
 	switch {
 	case param.Value != nil:
@@ -65,7 +72,7 @@ func blueprintValue(param v1alpha1.BlueprintParam) (any, error) {
 	}
 	value, err := decode(raw.Raw)
 	if err != nil {
-		return nil, fmt.Errorf("reading param [%s] of the supply chain: %w", param.Name, err)
+		return nil, fmt.Errorf("reading param [%s] of the %s: %w", param.Name, of, err)
 	}
 	return value, nil
 }
