@@ -32,6 +32,7 @@ import (
 	"slipway.dev/slipway/internal/ingress"
 	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/image"
+	"slipway.dev/slipway/internal/stages/source"
 	"slipway.dev/slipway/internal/stages/testrun"
 	"slipway.dev/slipway/internal/supplychain/controller"
 	"slipway.dev/slipway/internal/version"
@@ -217,6 +218,11 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		Logger:        logger,
 	}); err != nil {
 		return fmt.Errorf("setting up the convention stage: %w", err)
+	}
+	if registry := source.Stored(options.registryAliases); registry != "" {
+		if err := source.Setup(ctx, mgr, source.Options{Aliases: options.registryAliases, Registry: registry, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+			return fmt.Errorf("setting up the source stage: %w", err)
+		}
 	}
 	if options.image != "" {
 		if err := testrun.Setup(ctx, mgr, testrun.Options{Image: options.image, Identities: identities, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {

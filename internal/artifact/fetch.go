@@ -1,6 +1,6 @@
-// Package artifact fetches source artifacts, as a pod or a stage of the cluster does: a tar archive compressed with
-// gzip, over HTTP, checked against its digest, and unpacked into a directory that nothing in it can leave. Making and
-// pushing them is done elsewhere.
+// Package artifact knows source artifacts: it packs an archive as one, with Flux's media types, and fetches one as a pod
+// or a stage of the cluster does: over HTTP, checked against its digest, and unpacked into a directory that nothing in it
+// can leave. Which files are source, and pushing, is not its business.
 package artifact
 
 import (

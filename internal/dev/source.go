@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/tree"
 	"slipway.dev/slipway/registry"
@@ -34,12 +36,12 @@ func (a *app) readSource(ctx context.Context) (*tree.Tree, error) {
 // sourceSteps are the steps of a run whose chain starts at source: nothing is built here; the tree is pushed as an
 // artifact, and what the chain makes of it is followed.
 func (a *app) sourceSteps(ctx context.Context, r *record, loaded *loadedWorkload, o *observer) error {
-	read, artifact, err := a.pack(ctx, r)
+	read, packed, err := a.pack(ctx, r)
 	if err != nil {
 		return err
 	}
 	place := sourceRepository(a.around.registry, r.report.Namespace, r.report.Workload)
-	reference, err := a.pushTo(ctx, r, place, artifact)
+	reference, err := a.pushTo(ctx, r, place, packed)
 	if err != nil {
 		return err
 	}
@@ -83,12 +85,12 @@ func (a *app) pack(ctx context.Context, r *record) (*tree.Tree, v1.Image, error)
 	if len(read.Odd) > 0 {
 		a.progress.Warn("Left out of the source, since they lead out of it or are no files: %s", strings.Join(read.Odd, ", "))
 	}
-	artifact, err := sourceArtifact(ctx, read)
+	packed, err := artifact.Pack(func(w io.Writer) error { return read.WriteTar(ctx, w) })
 	if err != nil {
 		return nil, nil, step.fail(err)
 	}
 	step.done(fmt.Sprintf("%d files", len(read.Files)))
-	return read, artifact, nil
+	return read, packed, nil
 }
 
 // noteSource remembers the artifact that the workload names before it is pointed at another: what still tells of that one

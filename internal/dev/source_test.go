@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/tree"
 )
 
@@ -42,28 +44,28 @@ func sourceTree(t *testing.T, files map[string]string) *tree.Tree {
 func TestSourceArtifact(t *testing.T) {
 	const want = "sha256:87e852cbfb264132e080c513d9f315548a0453a60a6ca7b79f7216ba280dd6ff"
 	files := map[string]string{"main.go": "package main\n", "sub/a.txt": "a", ".gitignore": "*.log\n", "x.log": "noise"}
-	artifact, err := sourceArtifact(t.Context(), sourceTree(t, files))
+	packed, err := packedTree(t, files)
 	if err != nil {
 		t.Fatal(err)
 	}
-	digest, err := artifact.Digest()
+	digest, err := packed.Digest()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if digest.String() != want {
 		t.Errorf("digest %s, want %s", digest, want)
 	}
-	manifest, err := artifact.Manifest()
+	manifest, err := packed.Manifest()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if manifest.Config.MediaType != fluxConfig || len(manifest.Layers) != 1 || manifest.Layers[0].MediaType != fluxContent {
+	if manifest.Config.MediaType != artifact.FluxConfig || len(manifest.Layers) != 1 || manifest.Layers[0].MediaType != artifact.FluxContent {
 		t.Errorf("manifest: %+v", manifest)
 	}
-	if diff := cmp.Diff(map[string]string{createdAnnotation: "1970-01-01T00:00:00Z"}, manifest.Annotations); diff != "" {
+	if diff := cmp.Diff(map[string]string{"org.opencontainers.image.created": "1970-01-01T00:00:00Z"}, manifest.Annotations); diff != "" {
 		t.Errorf("annotations (-want +got):\n%s", diff)
 	}
-	layers, err := artifact.Layers()
+	layers, err := packed.Layers()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,13 +89,19 @@ func TestSourceArtifact(t *testing.T) {
 		t.Errorf("content (-want +got):\n%s", diff)
 	}
 	files["main.go"] += "\n"
-	other, err := sourceArtifact(t.Context(), sourceTree(t, files))
+	other, err := packedTree(t, files)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if changed, err := other.Digest(); err != nil || changed == digest {
 		t.Errorf("another tree has the digest %s, %v", changed, err)
 	}
+}
+
+func packedTree(t *testing.T, files map[string]string) (v1.Image, error) {
+	t.Helper()
+	read := sourceTree(t, files)
+	return artifact.Pack(func(w io.Writer) error { return read.WriteTar(t.Context(), w) })
 }
 
 func TestPoint(t *testing.T) {

@@ -66,6 +66,15 @@ func configOf(ctx context.Context, reference name.Reference, session http.RoundT
 	return found.Digest.String(), config, err
 }
 
+// Image opens an image, or the artifact that it is. Its parts are read while ctx lasts.
+func (r *Registries) Image(ctx context.Context, reference name.Reference, auth authn.Authenticator) (v1.Image, error) {
+	session, err := r.sessions.get(ctx, reference.Context(), auth, r.transport)
+	if err != nil {
+		return nil, err
+	}
+	return remote.Image(reference, remote.WithContext(ctx), remote.WithTransport(session))
+}
+
 // Layer opens one layer of an image, uncompressed, by the digest of its content. The image is of the linux platform with
 // the architecture given. It is read while ctx lasts.
 func (r *Registries) Layer(ctx context.Context, reference name.Reference, auth authn.Authenticator, architecture string, content v1.Hash) (io.ReadCloser, error) {

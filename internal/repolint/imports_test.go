@@ -32,7 +32,7 @@ var law = map[string][]string{
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":               with(leaves, "api/...", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/supervise/wire", "internal/tree", "registry"),
+	"internal/dev/...":               with(leaves, "api/...", "internal/artifact", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/supervise/wire", "internal/tree", "registry"),
 	"internal/supplychain/template":  {"api/..."},
 	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
@@ -47,7 +47,7 @@ var law = map[string][]string{
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
-	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/version"},
+	"internal/stages/...":             {"api/...", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/tree", "internal/version"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
 	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},

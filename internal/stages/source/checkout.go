@@ -1,0 +1,120 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+
+	"github.com/go-git/go-git/v5/config"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
+)
+
+// maxModules is how deep submodules may be nested.
+const maxModules = 5
+
+// checkout writes a commit's files into dir, as far as budget bytes go. visit is called for each submodule.
+func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix string, budget *int64, visit func(name string, hash plumbing.Hash) error) error {
+	tree, err := of.Tree()
+	if err != nil {
+		return fmt.Errorf("reading commit %s: %w", of.Hash, err)
+	}
+	walker := object.NewTreeWalker(tree, true, nil)
+	defer walker.Close()
+	for {
+		name, entry, err := walker.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("reading commit %s: %w", of.Hash, err)
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		name = path.Join(prefix, name)
+		if !fs.ValidPath(name) {
+			return failed(v1alpha1.ReasonUnpackable, "Commit %s holds the path %q, which leads out of it.", of.Hash, name)
+		}
+		switch entry.Mode {
+		case filemode.Dir:
+			err = dir.MkdirAll(name, 0o755)
+		case filemode.Submodule:
+			if err = dir.MkdirAll(name, 0o755); err == nil {
+				err = visit(name, entry.Hash)
+			}
+		default:
+			err = write(tree, dir, name, entry, budget)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry, budget *int64) error {
+	file, err := tree.TreeEntryFile(&entry)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	if *budget -= file.Size; *budget < 0 {
+		return failed(v1alpha1.ReasonTooLarge, "The source is larger than %d MiB. spec.subPath can name a folder of it.", int64(artifact.DefaultMaxBytes)>>20)
+	}
+	if entry.Mode == filemode.Symlink {
+		target, err := file.Contents()
+		if err != nil {
+			return fmt.Errorf("reading %s: %w", name, err)
+		}
+		return dir.Symlink(target, name)
+	}
+	content, err := file.Reader()
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", name, err)
+	}
+	defer content.Close()
+	mode := fs.FileMode(0o644)
+	if entry.Mode == filemode.Executable {
+		mode = 0o755
+	}
+	out, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(out, content); err != nil {
+		_ = out.Close()
+		return err
+	}
+	return out.Close()
+}
+
+// modules are the URLs of a commit's submodules, by path.
+func modules(of *object.Commit) (map[string]string, error) {
+	file, err := of.File(".gitmodules")
+	if errors.Is(err, object.ErrFileNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	content, err := file.Contents()
+	if err != nil {
+		return nil, err
+	}
+	known := config.NewModules()
+	if err := known.Unmarshal([]byte(content)); err != nil {
+		return nil, failed(v1alpha1.ReasonUnpackable, "Commit %s has a .gitmodules that cannot be read: %v", of.Hash, err)
+	}
+	urls := map[string]string{}
+	for _, module := range known.Submodules {
+		urls[module.Path] = module.URL
+	}
+	return urls, nil
+}

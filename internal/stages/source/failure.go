@@ -1,0 +1,36 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+)
+
+// failure is why there is no new artifact: a condition's reason and its message, which is the same for the same outcome.
+type failure struct {
+	reason  string
+	message string
+	// settled : trying again helps only when the spec changes.
+	settled bool
+}
+
+func (f *failure) Error() string { return f.message }
+
+func failed(reason, format string, arguments ...any) *failure {
+	return &failure{reason: reason, message: fmt.Sprintf(format, arguments...)}
+}
+
+func invalid(format string, arguments ...any) *failure {
+	f := failed(v1alpha1.ReasonInvalidSpec, format, arguments...)
+	f.settled = true
+	return f
+}
+
+// asFailure is the failure in err; any other error is one of reaching what was asked.
+func asFailure(err error, where string) *failure {
+	if f, is := errors.AsType[*failure](err); is {
+		return f
+	}
+	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %v. It is tried again by itself.", where, err)
+}

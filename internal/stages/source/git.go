@@ -1,0 +1,226 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+)
+
+const (
+	// gitTimeout bounds one look at a repository, the fetch included.
+	gitTimeout = 5 * time.Minute
+	// maxPack is how much of a repository is fetched, compressed, in bytes.
+	maxPack = 1 << 30
+)
+
+// repository is a git repository, and how to get in.
+type repository struct {
+	url    string
+	auth   transport.AuthMethod
+	client *http.Client
+}
+
+// commit is what of a repository a reference means now.
+type commit struct {
+	hash     plumbing.Hash
+	revision string // in Flux's form
+}
+
+// open begins a conversation. Its end is the caller's to close.
+func (r repository) open(ctx context.Context) (transport.UploadPackSession, *packp.AdvRefs, error) {
+	endpoint, err := transport.NewEndpoint(r.url)
+	if err != nil {
+		return nil, nil, invalid("spec.git.url %q is not the URL of a repository: %v", r.url, err)
+	}
+	var client transport.Transport = githttp.NewClient(r.client)
+	if endpoint.Protocol == "ssh" {
+		client = gitssh.DefaultClient
+	}
+	session, err := client.NewUploadPackSession(endpoint, r.auth)
+	if err != nil {
+		return nil, nil, r.explain(err)
+	}
+	offered, err := session.AdvertisedReferencesContext(ctx)
+	if err != nil {
+		_ = session.Close()
+		return nil, nil, r.explain(err)
+	}
+	return session, offered, nil
+}
+
+// explain turns what the server answered into a failure.
+func (r repository) explain(err error) error {
+	switch {
+	case errors.Is(err, transport.ErrAuthenticationRequired), errors.Is(err, transport.ErrAuthorizationFailed), errors.Is(err, transport.ErrInvalidAuthMethod):
+		return failed(v1alpha1.ReasonUnauthorized, "%s lets nobody in with these credentials, or does not exist: name a secret with username and password in spec.git.secretRef.", r.url)
+	case errors.Is(err, transport.ErrRepositoryNotFound):
+		return failed(v1alpha1.ReasonNotFound, "There is no repository %s, or it is private: correct spec.git.url, or name a secret in spec.git.secretRef.", r.url)
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
+		return failed(v1alpha1.ReasonReferenceNotFound, "%s is empty. Push to it.", r.url)
+	}
+	return err
+}
+
+// resolve says which commit a reference means now.
+func (r repository) resolve(offered *packp.AdvRefs, ref v1alpha1.GitReference) (commit, error) {
+	all, err := offered.AllReferences()
+	if err != nil {
+		return commit{}, fmt.Errorf("reading the references: %w", err)
+	}
+	switch {
+	case ref.Commit != "":
+		return commit{plumbing.NewHash(ref.Commit), "sha1:" + ref.Commit}, nil
+	case ref.Semver != "":
+		return r.newest(offered, all, ref.Semver)
+	case ref.Tag != "":
+		return r.named(offered, all, plumbing.NewTagReferenceName(ref.Tag), "tag", ref.Tag)
+	case ref.Branch != "":
+		return r.named(offered, all, plumbing.NewBranchReferenceName(ref.Branch), "branch", ref.Branch)
+	}
+	head, known := all[plumbing.HEAD]
+	if !known {
+		return commit{}, failed(v1alpha1.ReasonReferenceNotFound, "%s does not say which branch it is on: name one in spec.git.ref.branch.", r.url)
+	}
+	if head.Type() == plumbing.SymbolicReference {
+		return r.named(offered, all, head.Target(), "branch", head.Target().Short())
+	}
+	for _, reference := range sorted(all) {
+		if reference.Name().IsBranch() && reference.Hash() == head.Hash() {
+			return commit{head.Hash(), reference.Name().Short() + "@sha1:" + head.Hash().String()}, nil
+		}
+	}
+	return commit{head.Hash(), "HEAD@sha1:" + head.Hash().String()}, nil
+}
+
+func sorted(all map[plumbing.ReferenceName]*plumbing.Reference) []*plumbing.Reference {
+	var list []*plumbing.Reference
+	for _, reference := range all {
+		list = append(list, reference)
+	}
+	slices.SortFunc(list, func(a, b *plumbing.Reference) int { return strings.Compare(a.Name().String(), b.Name().String()) })
+	return list
+}
+
+func (r repository) named(offered *packp.AdvRefs, all map[plumbing.ReferenceName]*plumbing.Reference, name plumbing.ReferenceName, kind, short string) (commit, error) {
+	reference, known := all[name]
+	if !known {
+		return commit{}, failed(v1alpha1.ReasonReferenceNotFound, "%s has no %s %q.", r.url, kind, short)
+	}
+	hash := reference.Hash()
+	if peeled, annotated := offered.Peeled[name.String()]; annotated {
+		hash = peeled
+	}
+	return commit{hash, short + "@sha1:" + hash.String()}, nil
+}
+
+// newest is the tag with the highest version in a range.
+func (r repository) newest(offered *packp.AdvRefs, all map[plumbing.ReferenceName]*plumbing.Reference, wanted string) (commit, error) {
+	within, err := semver.NewConstraint(wanted)
+	if err != nil {
+		return commit{}, invalid("spec.git.ref.semver %q is not a range of versions: %v", wanted, err)
+	}
+	var best *semver.Version
+	var tag string
+	for _, reference := range sorted(all) {
+		if !reference.Name().IsTag() {
+			continue
+		}
+		version, err := semver.NewVersion(reference.Name().Short())
+		if err == nil && within.Check(version) && (best == nil || version.GreaterThan(best)) {
+			best, tag = version, reference.Name().Short()
+		}
+	}
+	if best == nil {
+		return commit{}, failed(v1alpha1.ReasonReferenceNotFound, "%s has no tag with a version in %q.", r.url, wanted)
+	}
+	return r.named(offered, all, plumbing.NewTagReferenceName(tag), "tag", tag)
+}
+
+// fetch brings a commit with its files into a storage below dir, without its history where the server can do that.
+func (r repository) fetch(ctx context.Context, session transport.UploadPackSession, offered *packp.AdvRefs, hash plumbing.Hash, dir string) (*object.Commit, error) {
+	storage := filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte))
+	request := packp.NewUploadPackRequestFromCapabilities(offered.Capabilities)
+	request.Wants = []plumbing.Hash{hash}
+	if offered.Capabilities.Supports(capability.Shallow) {
+		if err := request.Capabilities.Set(capability.Shallow); err != nil {
+			return nil, err
+		}
+		request.Depth = packp.DepthCommits(1)
+	}
+	answer, err := session.UploadPack(ctx, request)
+	if err != nil {
+		if strings.Contains(err.Error(), "not our ref") || errors.Is(err, transport.ErrEmptyUploadPackRequest) {
+			return nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s, or does not give out commits that no branch or tag points to.", r.url, hash)
+		}
+		return nil, r.explain(err)
+	}
+	defer answer.Close()
+	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: maxPack}
+	if err := packfile.UpdateObjectStorage(storage, limited); err != nil {
+		if limited.left < 0 {
+			return nil, failed(v1alpha1.ReasonTooLarge, "%s is larger than %d MiB, and no more is fetched.", r.url, maxPack>>20)
+		}
+		return nil, fmt.Errorf("fetching commit %s: %w", hash, err)
+	}
+	found, err := object.GetCommit(storage, hash)
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
+		return nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s.", r.url, hash)
+	}
+	return found, err
+}
+
+// packOf takes the pack out of what a server sends beside it.
+func packOf(granted *capability.List, answer io.Reader) io.Reader {
+	switch {
+	case granted.Supports(capability.Sideband64k):
+		return sideband.NewDemuxer(sideband.Sideband64k, answer)
+	case granted.Supports(capability.Sideband):
+		return sideband.NewDemuxer(sideband.Sideband, answer)
+	}
+	return answer
+}
+
+// limitedReader fails when there is more than may be.
+type limitedReader struct {
+	inner io.Reader
+	left  int64
+}
+
+func (l *limitedReader) Read(p []byte) (int, error) {
+	n, err := l.inner.Read(p)
+	if l.left -= int64(n); l.left < 0 {
+		return n, errors.New("there is more than may be fetched")
+	}
+	return n, err
+}
+
+// scratch is a folder for one look, which is to be removed.
+func scratch() (string, error) {
+	dir, err := os.MkdirTemp("", "slipway-source-")
+	if err != nil {
+		return "", fmt.Errorf("making a folder to fetch into: %w", err)
+	}
+	return dir, nil
+}

@@ -1,0 +1,222 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
+	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
+	cryptossh "golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/pull"
+)
+
+// fetched is a source that was unpacked into dir, or that nothing new was found.
+type fetched struct {
+	revision string
+	same     bool   // it is what the artifact is of already
+	dir      string // where its files are; "" when it is the same
+}
+
+// lookAtGit fetches what a reference means now, unless that is known already.
+func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, known, dir string) (fetched, error) {
+	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
+	defer cancel()
+	repo, err := r.repository(ctx, source)
+	if err != nil {
+		return fetched{}, err
+	}
+	session, offered, err := repo.open(ctx)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer session.Close()
+	found, err := repo.resolve(offered, source.Spec.Git.Ref)
+	if err != nil {
+		return fetched{}, err
+	}
+	if found.revision == known {
+		return fetched{revision: known, same: true}, nil
+	}
+	objects, files := filepath.Join(dir, "objects"), filepath.Join(dir, "files")
+	if err := os.MkdirAll(files, 0o755); err != nil {
+		return fetched{}, err
+	}
+	of, err := repo.fetch(ctx, session, offered, found.hash, objects)
+	if err != nil {
+		return fetched{}, err
+	}
+	root, err := os.OpenRoot(files)
+	if err != nil {
+		return fetched{}, err
+	}
+	defer root.Close()
+	budget := int64(artifact.DefaultMaxBytes)
+	err = r.unpackCommit(ctx, repo, of, root, unpacking{dir: dir, budget: &budget, modules: source.Spec.Git.RecurseSubmodules})
+	return fetched{revision: found.revision, dir: files}, err
+}
+
+// unpacking is how far a commit with its submodules is unpacked.
+type unpacking struct {
+	dir     string // for objects
+	prefix  string
+	depth   int
+	budget  *int64
+	modules bool
+}
+
+// unpackCommit writes a commit's files, and those of its submodules where that is wanted.
+func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *object.Commit, root *os.Root, u unpacking) error {
+	urls, err := modules(of)
+	if err != nil {
+		return err
+	}
+	return checkout(ctx, of, root, u.prefix, u.budget, func(name string, hash plumbing.Hash) error {
+		if !u.modules {
+			return nil
+		}
+		url := urls[strings.TrimPrefix(strings.TrimPrefix(name, u.prefix), "/")]
+		if url == "" || u.depth == maxModules {
+			return failed(v1alpha1.ReasonUnpackable, "The submodule %s of %s has no URL in .gitmodules, or is nested too deeply.", name, repo.url)
+		}
+		below := repository{url: moduleURL(repo.url, url), client: repo.client}
+		if sameHost(below.url, repo.url) {
+			below.auth = repo.auth // credentials are for the host that they were given for
+		}
+		session, offered, err := below.open(ctx)
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		commit, err := below.fetch(ctx, session, offered, hash, filepath.Join(u.dir, "modules", strings.ReplaceAll(name, "/", "_")))
+		if err != nil {
+			return err
+		}
+		next := u
+		next.prefix, next.depth = name, u.depth+1
+		return r.unpackCommit(ctx, below, commit, root, next)
+	})
+}
+
+// moduleURL is a submodule's URL, which may be relative to that of the repository above it.
+func moduleURL(above, url string) string {
+	if !strings.HasPrefix(url, "./") && !strings.HasPrefix(url, "../") {
+		return url
+	}
+	scheme, rest, _ := strings.Cut(above, "://")
+	host, folder, _ := strings.Cut(rest, "/")
+	return scheme + "://" + host + path.Join("/", folder, url)
+}
+
+func sameHost(a, b string) bool {
+	first, err := transport.NewEndpoint(a)
+	if err != nil {
+		return false
+	}
+	second, err := transport.NewEndpoint(b)
+	return err == nil && first.Protocol == second.Protocol && first.Host == second.Host && first.Port == second.Port
+}
+
+// repository is what a Source names, with the credentials that its secret has.
+func (r *reconciler) repository(ctx context.Context, source *v1alpha1.Source) (repository, error) {
+	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}}
+	if source.Spec.Git.SecretRef == nil {
+		return repo, nil
+	}
+	account := types.NamespacedName{Namespace: source.Namespace, Name: source.Spec.ServiceAccountName}
+	if account.Name == "" {
+		account.Name = "default"
+	}
+	name := source.Spec.Git.SecretRef.Name
+	secret, err := r.secrets.Secret(ctx, account, name)
+	switch {
+	case apierrors.IsNotFound(err):
+		return repo, failed(v1alpha1.ReasonUnauthorized, "The secret %q of spec.git.secretRef does not exist in the namespace, or its service account %q does not.", name, account.Name)
+	case apierrors.IsForbidden(err):
+		return repo, failed(v1alpha1.ReasonUnauthorized, "The service account %q may not read the secret %q. Allow it to get it, with a Role and a RoleBinding.", account.Name, name)
+	case err != nil:
+		return repo, err
+	}
+	repo.auth, err = credentials(repo.url, secret)
+	return repo, err
+}
+
+// credentials reads a secret in the form of Flux, or of Kubernetes' own types.
+func credentials(url string, secret *corev1.Secret) (transport.AuthMethod, error) {
+	get := func(keys ...string) string {
+		for _, key := range keys {
+			if value := secret.Data[key]; len(value) > 0 {
+				return string(value)
+			}
+		}
+		return ""
+	}
+	if !strings.HasPrefix(url, "ssh://") {
+		if token := get("bearerToken"); token != "" {
+			return &githttp.TokenAuth{Token: token}, nil
+		}
+		if get("username", "password") == "" {
+			return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has neither username and password nor bearerToken.", secret.Name)
+		}
+		return &githttp.BasicAuth{Username: get("username"), Password: get("password")}, nil
+	}
+	endpoint, err := transport.NewEndpoint(url)
+	if err != nil {
+		return nil, invalid("spec.git.url %q is not the URL of a repository: %v", url, err)
+	}
+	user := endpoint.User
+	if user == "" {
+		user = "git"
+	}
+	key, err := gitssh.NewPublicKeys(user, []byte(get("identity", corev1.SSHAuthPrivateKey)), get("password"))
+	if err != nil {
+		return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has no private key that can be used, under identity or %s: %v", secret.Name, corev1.SSHAuthPrivateKey, err)
+	}
+	if key.HostKeyCallback, err = hostKeys(get("known_hosts")); err != nil {
+		return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has no known_hosts that can be used, and an unknown host is not trusted: %v", secret.Name, err)
+	}
+	return key, nil
+}
+
+// hostKeys trusts the hosts that known_hosts lists. The library reads a file.
+func hostKeys(content string) (cryptossh.HostKeyCallback, error) {
+	if content == "" {
+		return nil, fmt.Errorf("it is empty")
+	}
+	file, err := os.CreateTemp("", "slipway-hosts-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.Remove(file.Name())
+	if _, err := file.WriteString(content); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	if err := file.Close(); err != nil {
+		return nil, err
+	}
+	return knownhosts.New(file.Name())
+}
+
+// puller says whose credentials are used for a Source's image.
+func puller(source *v1alpha1.Source) pull.Puller {
+	p := pull.Puller{Namespace: source.Namespace, Account: source.Spec.ServiceAccountName}
+	for _, reference := range source.Spec.ImagePullSecrets {
+		p.Secrets = append(p.Secrets, reference.Name)
+	}
+	return p
+}

@@ -1,0 +1,117 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/pull"
+)
+
+// lookAtImage finds an artifact in a registry. What is in our own registry in the right form is taken as it is: then
+// ready is set. Else its layers are unpacked, unless it is what is known already.
+func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, known, dir string) (found fetched, ready *v1alpha1.SourceArtifact, err error) {
+	target, err := pull.Parse(source.Spec.Image, r.aliases)
+	if err != nil {
+		return fetched{}, nil, invalid("spec.image %q is not the name of an image: %v", source.Spec.Image, err)
+	}
+	credentials, err := r.credentials.Find(ctx, puller(source), target)
+	if unusable, is := errors.AsType[*pull.UnusableError](err); is {
+		return fetched{}, nil, failed(v1alpha1.ReasonInvalidPullSecret, "The pull secrets %q cannot be read as registry credentials: %v", unusable.Names, unusable.Err)
+	}
+	if err != nil {
+		return fetched{}, nil, err
+	}
+	digest, revision := target.Digest, target.Digest
+	if digest == "" {
+		if digest, err = r.registries.Digest(ctx, target.Asked, credentials.Auth); err != nil {
+			return fetched{}, nil, explainRegistry(source.Spec.Image, credentials, err)
+		}
+		revision = target.Named.Identifier() + "@" + digest
+	}
+	if revision == known {
+		return fetched{revision: known, same: true}, nil, nil
+	}
+	image, err := r.registries.Image(ctx, target.Asked.Context().Digest(digest), credentials.Auth)
+	if err != nil {
+		return fetched{}, nil, explainRegistry(source.Spec.Image, credentials, err)
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return fetched{}, nil, explainRegistry(source.Spec.Image, credentials, err)
+	}
+	if ready, err := r.asItIs(source, target, digest, layers); ready != nil || err != nil {
+		if ready != nil {
+			ready.Revision = revision
+		}
+		return fetched{revision: revision}, ready, err
+	}
+	files := filepath.Join(dir, "files")
+	if err := os.MkdirAll(files, 0o755); err != nil {
+		return fetched{}, nil, err
+	}
+	for _, layer := range layers {
+		if err := unpackLayer(layer, files); err != nil {
+			return fetched{}, nil, unpackable(source.Spec.Image, err)
+		}
+	}
+	return fetched{revision: revision, dir: files}, nil, nil
+}
+
+// asItIs returns the artifact when it needs no work: of the form that Pack makes, in the registry that pods can reach
+// without credentials, and wanted whole.
+func (r *reconciler) asItIs(source *v1alpha1.Source, target pull.Target, digest string, layers []v1.Layer) (*v1alpha1.SourceArtifact, error) {
+	if source.Spec.SubPath != "" || len(layers) != 1 || target.Registry() != r.registry {
+		return nil, nil
+	}
+	kind, err := layers[0].MediaType()
+	if err != nil || kind != artifact.FluxContent {
+		return nil, err
+	}
+	return r.stored(layers[0], target.Asked.Context().RepositoryStr(), target.At(digest))
+}
+
+func unpackLayer(layer v1.Layer, dir string) error {
+	content, err := layer.Compressed()
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	return artifact.Unpack(content, dir, artifact.DefaultMaxBytes)
+}
+
+func unpackable(image string, err error) error {
+	if errors.Is(err, artifact.ErrTooLarge) {
+		return failed(v1alpha1.ReasonTooLarge, "%s: %v", image, err)
+	}
+	return failed(v1alpha1.ReasonUnpackable, "%s does not hold a source: %v", image, err)
+}
+
+// explainRegistry turns what a registry answered into a failure.
+func explainRegistry(image string, found pull.Found, err error) error {
+	answer, answered := errors.AsType[*transport.Error](err)
+	switch {
+	case !answered:
+		return err
+	case answer.StatusCode == http.StatusNotFound:
+		return failed(v1alpha1.ReasonNotFound, "There is no %s. Push it, or correct spec.image.", image)
+	case answer.StatusCode == http.StatusUnauthorized, answer.StatusCode == http.StatusForbidden:
+		message := fmt.Sprintf("The registry refuses to show %s: it does not exist, or is private; name a secret with credentials in spec.imagePullSecrets.", image)
+		if len(found.Missing) > 0 {
+			message += fmt.Sprintf(" These do not exist: %q.", found.Missing)
+		}
+		if len(found.Forbidden) > 0 {
+			message += fmt.Sprintf(" These the service account may not read: %q.", found.Forbidden)
+		}
+		return failed(v1alpha1.ReasonUnauthorized, "%s", message)
+	}
+	return failed(v1alpha1.ReasonUnreachable, "The registry answers %d %s. It is tried again by itself.", answer.StatusCode, http.StatusText(answer.StatusCode))
+}
