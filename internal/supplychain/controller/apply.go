@@ -40,6 +40,8 @@ type cluster struct {
 	kind string
 	// applied gets an event for each object that was written.
 	applied []realize.Event
+	// left is why objects are still there that are not kept; nil where there are none.
+	left error
 }
 
 var _ realize.Cluster = (*cluster)(nil)

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -10,7 +11,7 @@ import (
 )
 
 // Generate makes an object beside its siblings, if the newest of them asks for something else, and deletes those that
-// are not kept. That some cannot be deleted is only logged: the next reconcile tries again.
+// are not kept. That some cannot be deleted is no error of the resource: it is logged, and tried again.
 func (c *cluster) Generate(ctx context.Context, next realize.Generation) ([]*unstructured.Unstructured, error) {
 	mapping, err := c.stamped.mapping(next.Object.GroupVersionKind())
 	if err != nil {
@@ -30,6 +31,7 @@ func (c *cluster) Generate(ctx context.Context, next realize.Generation) ([]*uns
 	}
 	removed, err := of.retain(ctx, all, next.Retention, next.Health)
 	if err != nil {
+		c.left = errors.Join(c.left, err)
 		c.stamped.log.Warn("objects that are not kept cannot be deleted", "owner", c.owner.GetName(), "namespace", c.owner.GetNamespace(), "error", err)
 	}
 	for _, object := range removed {

@@ -122,7 +122,8 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 	}
 	out.status.Resources = append(result.Resources, orphans.kept...)
 	out.events = result.Events
-	out.retry, out.forbidden = errors.Join(result.Retry, orphans.retry), result.Forbidden || orphans.forbidden
+	out.retry = errors.Join(result.Retry, orphans.retry, retryable(view.left))
+	out.forbidden = result.Forbidden || orphans.forbidden || apierrors.IsForbidden(view.left)
 	return publish(ready, result.Submitted, result.Healthy)
 }
 

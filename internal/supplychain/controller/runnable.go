@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -128,6 +129,7 @@ func (r *runnables) run(ctx context.Context, runnable *v1alpha1.Runnable, now me
 			ready.Message = problem.message
 		}
 	}
+	out.retry, out.forbidden = cmp.Or(out.retry, retryable(view.left)), out.forbidden || apierrors.IsForbidden(view.left)
 	return publish(ready, runCondition(newest))
 }
 

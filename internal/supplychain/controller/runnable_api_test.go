@@ -285,3 +285,23 @@ data: {color: red}`
 		t.Errorf("runs: %s", got)
 	}
 }
+
+// TestRunsThatMayNotBeDeletedYet has the service account get the right to delete runs only when there is one too many.
+func TestRunsThatMayNotBeDeletedYet(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	for _, manifest := range []string{runnerAccount, strings.Replace(runnerRole, "delete, ", "", 1), runTemplate, runnable} {
+		b.apply(manifest)
+	}
+	b.ends(b.newestRun("demo", "one"), metav1.ConditionTrue, "")
+	b.runCondition("demo", v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady)
+	b.setImageInput("two")
+	b.ends(b.newestRun("demo", "two"), metav1.ConditionTrue, "")
+	b.outputs("demo", map[string]string{"phase": `"Succeeded"`, "node": `"two"`})
+	if got := len(b.runs("demo", "Pod")); got != 2 {
+		t.Errorf("%d runs, want the 2 that may not be deleted", got)
+	}
+	b.runCondition("demo", v1alpha1.ConditionReady, "True", v1alpha1.ReasonReady)
+	b.apply(runnerRole)
+	b.eventually("one run is kept", func() bool { return len(b.runs("demo", "Pod")) == 1 }, func() any { return b.runs("demo", "Pod") })
+}

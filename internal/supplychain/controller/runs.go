@@ -34,6 +34,8 @@ type runs struct {
 	all      []*unstructured.Unstructured // newest first
 	resource string                       // what they are: plural.group
 	told     []realize.Event
+	// left is why runs are still there that are not kept; nil where there are none.
+	left error
 }
 
 // ensure returns the newest run, which it stamps where what is to be run has changed, and deletes the runs that are
@@ -69,7 +71,7 @@ func (v *runs) ensure(ctx context.Context) (*unstructured.Unstructured, *runProb
 	for _, object := range removed {
 		v.tell(realize.EventStampedObjectRemoved, "Deleted object [%s/%s]", v.resource, object.GetName())
 	}
-	if err != nil { // the next reconcile tries again; the run itself is not touched by it
+	if v.left = err; err != nil { // the run itself is not touched by it
 		v.r.log.Warn("runs that are not kept cannot be deleted", "runnable", v.runnable.Name, "namespace", v.runnable.Namespace, "error", err)
 	}
 	return all[0], nil
