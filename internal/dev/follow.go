@@ -56,7 +56,7 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 		if err != nil {
 			return state{}, err
 		}
-		since, _, news := a.reach.away()
+		since, news, _ := a.reach.away()
 		st := assess(t, now)
 		if st.done {
 			current, err := a.upToDate(ctx, st)

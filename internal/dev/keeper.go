@@ -23,7 +23,7 @@ const (
 // meanwhile, the apps go on in the new one.
 func (s *session) keepInTouch(ctx context.Context) {
 	for {
-		since, problem, news := s.reach.away()
+		since, news, problem := s.reach.away()
 		if since.IsZero() {
 			select {
 			case <-news:
@@ -65,7 +65,7 @@ func (s *session) awaitReturn(ctx context.Context, since time.Time) bool {
 			s.reach.tell(nil)
 			return true
 		}
-		_, _, news := s.reach.away()
+		_, news, _ := s.reach.away()
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookPause):

@@ -129,7 +129,7 @@ func TestReach(t *testing.T) {
 	cancel()
 	ask(ended, "http://127.0.0.1:1/")
 	check("a request that we ended", false)
-	_, _, news := r.away()
+	_, news, _ := r.away()
 	ask(t.Context(), "http://127.0.0.1:1/")
 	check("nobody there", true)
 	select {

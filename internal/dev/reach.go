@@ -61,10 +61,10 @@ func (r *reach) tell(problem error) {
 
 // away says since when the server is away and why, the zero time when it answers, and returns a channel that is closed
 // when that changes.
-func (r *reach) away() (since time.Time, problem error, news <-chan struct{}) {
+func (r *reach) away() (since time.Time, news <-chan struct{}, problem error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	return r.since, r.problem, r.news
+	return r.since, r.news, r.problem
 }
 
 // startLimit is how long an API server that was away may still refuse what it allows: one that starts answers before it
