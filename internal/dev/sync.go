@@ -54,6 +54,7 @@ func (a *app) openLane(ctx context.Context, namespace, workload string) error {
 		rules = nil
 	}
 	if a.lane != nil && a.lane.Serves(namespace, workload, rules) {
+		a.lane.Reload(file)
 		return nil
 	}
 	a.closeLane()

@@ -50,18 +50,6 @@ type change struct {
 
 func (c change) empty() bool { return c.program == nil && len(c.files) == 0 && len(c.removed) == 0 }
 
-// size is how many bytes go over the connection.
-func (c change) size() int64 {
-	var size int64
-	if c.program != nil {
-		size = c.program.Size
-	}
-	for _, f := range c.files {
-		size += f.Size
-	}
-	return size
-}
-
 // newClient shows the token and waits for the greeting. The connection is closed when that fails.
 func newClient(ctx context.Context, connection io.ReadWriteCloser, token string, unasked func(wire.Event)) (*client, error) {
 	c := &client{connection: connection, events: make(chan wire.Event, 8), gone: make(chan struct{}), unasked: unasked}

@@ -86,6 +86,9 @@ func (l *Lane) Serves(namespace, workload string, rules []appfile.Sync) bool {
 	})
 }
 
+// Reload takes what slipway.yaml says now of everything but the rules.
+func (l *Lane) Reload(app *appfile.App) { l.app = app }
+
 // ProgramOnly says whether the rules are for the compiled program alone.
 func (l *Lane) ProgramOnly() bool { return len(l.folders) == 0 }
 

@@ -226,6 +226,23 @@ func TestLaneCatchesUpLatePods(t *testing.T) {
 	}
 }
 
+// Saves that come while others are on their way end in the last one, wherever those were interrupted.
+func TestLaneLastSaveWins(t *testing.T) {
+	s, pod := begin(t, programRule)
+	for i := range 40 {
+		ctx, cancel := context.WithCancel(t.Context())
+		stop := time.AfterFunc(time.Duration(i)*time.Millisecond, cancel)
+		_, _ = s.lane.Try(ctx, []string{"main.go"}, s.make("v"+strconv.Itoa(i)))
+		stop.Stop()
+		cancel()
+	}
+	s.try("last", "main.go")
+	pod.answers("last ")
+	if programs, err := filepath.Glob(filepath.Join(pod.dir, "program-*")); err != nil || len(programs) != 1 {
+		t.Errorf("programs in the pod: %v %v, want only the last", programs, err)
+	}
+}
+
 // What was synced by a session that was ended does not stay when the chain arrives at the pod's own image.
 func TestLaneSettles(t *testing.T) {
 	s, pod := begin(t, programRule, dataRule)
