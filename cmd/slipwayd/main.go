@@ -1,5 +1,5 @@
 // Command slipwayd is everything of slipway that runs on Linux beside the user's machine: the controllers and
-// the ingress proxy in the cluster, and the image registry in a container. It assembles packages and reads
+// the ingress proxy in the cluster, and the image registry and the git server in containers. It assembles packages and reads
 // flags, no more; users do not call it, `slipway up` does.
 package main
 
@@ -34,7 +34,7 @@ func run(ctx context.Context, arguments []string) error {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newControllerCommand(runController), newRegistryCommand(runRegistry), newFetchCommand(runFetch), newVersionCommand())
+	root.AddCommand(newControllerCommand(runController), newRegistryCommand(runRegistry), newGitCommand(runGit), newFetchCommand(runFetch), newVersionCommand())
 	root.SetArgs(arguments)
 	return root.ExecuteContext(ctx)
 }

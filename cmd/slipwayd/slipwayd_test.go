@@ -74,7 +74,7 @@ func TestRegistryFlags(t *testing.T) {
 }
 
 func TestRunSaysWhatIsWrong(t *testing.T) {
-	for _, arguments := range [][]string{{"fly"}, {"registry", "extra"}, {"registry", "--log-level=loud", "--root=" + t.TempDir()}, {"controller", "--registry-alias=localhost"}} {
+	for _, arguments := range [][]string{{"fly"}, {"registry", "extra"}, {"git", "extra"}, {"git", "--root="}, {"registry", "--log-level=loud", "--root=" + t.TempDir()}, {"controller", "--registry-alias=localhost"}} {
 		if err := run(t.Context(), arguments); err == nil {
 			t.Errorf("slipwayd %q succeeded", arguments)
 		}
@@ -86,6 +86,14 @@ func TestRegistryEndsWithItsContext(t *testing.T) {
 	cancel()
 	// The socket is opened before the context is looked at, or refused because of it: both end at once.
 	if err := run(ctx, []string{"registry", "--addr=127.0.0.1:0", "--root=" + t.TempDir()}); err != nil && !errors.Is(err, context.Canceled) {
+		t.Errorf("run = %v", err)
+	}
+}
+
+func TestGitEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := run(ctx, []string{"git", "--addr=127.0.0.1:0", "--root=" + t.TempDir()}); err != nil && !errors.Is(err, context.Canceled) {
 		t.Errorf("run = %v", err)
 	}
 }

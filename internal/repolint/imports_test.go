@@ -15,10 +15,10 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
+	"cmd/slipway/app": with(leaves, "internal/git/contents", "internal/git/container", "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
-		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "registry/server", "registry/events",
+		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "internal/git/server", "registry/server", "registry/events",
 		"internal/artifact", "internal/environment", "internal/hint", "internal/identity", "internal/version",
 	},
 
@@ -26,7 +26,7 @@ var law = map[string][]string{
 
 	"cmd/slipway-static": {"internal/staticserver"},
 
-	"bootstrap":            with(leaves, "bootstrap/bundle", "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents"),
+	"bootstrap":            with(leaves, "bootstrap/bundle", "bootstrap/cluster", "bootstrap/kubeconfig", "embedded", "embedded/slipwayd", "profiles", "registry", "registry/contents", "internal/git/container"),
 	"bootstrap/bundle":     {"internal/hint"},
 	"bootstrap/cluster":    {"internal/docker", "internal/environment", "internal/hint"},
 	"bootstrap/kubeconfig": {"internal/hint"},
@@ -53,15 +53,19 @@ var law = map[string][]string{
 	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 
-	"internal/appfile":   {"internal/hint"},
-	"internal/build/...": {"embedded", "embedded/staticserver", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
-	"internal/tree":      {"internal/hint"},
-	"profiles":           {"embedded", "internal/hint", "internal/kube"},
-	"registry":           {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
-	"registry/contents":  nil,
-	"internal/collect":   with(leaves, "registry", "registry/contents"),
-	"registry/server":    {"registry/contents", "registry/events"},
-	"registry/events":    nil,
+	"internal/appfile":       {"internal/hint"},
+	"internal/build/...":     {"embedded", "embedded/staticserver", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
+	"internal/tree":          {"internal/hint"},
+	"profiles":               {"embedded", "internal/hint", "internal/kube"},
+	"registry":               {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
+	"registry/contents":      nil,
+	"internal/git/contents":  nil,
+	"internal/git/events":    {"registry/events"},
+	"internal/git/server":    {"internal/git/contents", "internal/git/events", "registry/events", "internal/version"},
+	"internal/git/container": {"internal/docker", "internal/environment", "internal/git/contents", "internal/hint"},
+	"internal/collect":       with(leaves, "registry", "registry/contents"),
+	"registry/server":        {"registry/contents", "registry/events"},
+	"registry/events":        nil,
 
 	"api/...":               nil,
 	"embedded":              {"internal/hint"},

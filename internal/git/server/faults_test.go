@@ -1,0 +1,142 @@
+package server_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"slipway.dev/slipway/internal/git/server"
+)
+
+// TestPushKilledHalfWay: a pack that ends in the middle, a server that dies, and files that it left.
+func TestPushKilledHalfWay(t *testing.T) {
+	root := t.TempDir()
+	_, url := serve(t, root)
+	work := newFolder(t).init(url + "/app.git")
+	first := work.commit("a.txt", strings.Repeat("a", 10_000))
+	work.git("push", "--quiet", "origin", "main")
+	second := work.commit("b.txt", strings.Repeat("b", 10_000))
+
+	pack := packOf(t, work, first+".."+second)
+	line := fmt.Sprintf("%s %s refs/heads/main\x00report-status", first, second)
+	whole := append(fmt.Appendf(nil, "%04x%s0000", len(line)+4, line), pack...)
+	for _, size := range []int{len(line) / 2, len(line) + 8, len(whole) - len(pack)/2, len(whole) - 1} {
+		if got := post(t, url+"/app.git/git-receive-pack", whole[:size]); strings.Contains(got, "unpack ok") {
+			t.Errorf("a push of %d of %d bytes was taken: %q", size, len(whole), got)
+		}
+		if got := newFolder(t).clone(url+"/app.git").git("rev-parse", "HEAD"); got != first {
+			t.Fatalf("after half a push main is at %s, want %s", got, first)
+		}
+	}
+	damaged := bytes.Clone(whole)
+	damaged[len(damaged)-40] ^= 1
+	if got := post(t, url+"/app.git/git-receive-pack", damaged); strings.Contains(got, "unpack ok") {
+		t.Errorf("a damaged push was taken: %q", got)
+	}
+	// A commit whose tree is not sent.
+	lone := work.git("commit-tree", "-p", second, "-m", "x", second+"^{tree}")
+	pack = packOf(t, work, second+".."+lone)
+	line = fmt.Sprintf("%s %s refs/heads/lone\x00report-status", strings.Repeat("0", 40), lone)
+	if got := post(t, url+"/app.git/git-receive-pack", append(fmt.Appendf(nil, "%04x%s0000", len(line)+4, line), pack...)); !strings.Contains(got, "missing necessary objects") {
+		t.Errorf("a push with holes = %q", got)
+	}
+
+	// What a process that dies leaves: a new one goes on.
+	repo := filepath.Join(root, "app.git")
+	for _, name := range []string{"tmp_push_1/objects/pack/tmp_pack_1", "objects/pack/pack-" + strings.Repeat("1", 40) + ".idx", "tmp_ref_1"} {
+		path := filepath.Join(repo, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("half"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, again := serve(t, root)
+	work.git("remote", "set-url", "origin", again+"/app.git")
+	work.git("push", "--quiet", "origin", "main")
+	if got := newFolder(t).clone(again+"/app.git").git("rev-parse", "HEAD"); got != second {
+		t.Errorf("main is at %s, want %s", got, second)
+	}
+	if left, _ := filepath.Glob(filepath.Join(repo, "tmp_*")); len(left) > 0 {
+		t.Errorf("left over: %q", left)
+	}
+	work.git("--git-dir", repo, "fsck", "--full", "--strict")
+}
+
+func packOf(t *testing.T, f *folder, revisions string) []byte {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(f.dir, "..", "revs"), []byte(strings.ReplaceAll(revisions, "..", "\n")+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	from, to, _ := strings.Cut(revisions, "..")
+	name := f.git("-c", "pack.threads=1", "rev-list", "--objects", "--no-object-names", to, "^"+from)
+	path := filepath.Join(f.dir, "..", "list")
+	if err := os.WriteFile(path, []byte(name+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	hash := f.gitIn(path, "pack-objects", "--quiet", filepath.Join(f.dir, "..", "made"))
+	content, err := os.ReadFile(filepath.Join(f.dir, "..", "made-"+hash+".pack"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
+}
+
+func post(t *testing.T, url string, body []byte) string {
+	t.Helper()
+	response, err := http.Post(url, "application/x-git-receive-pack-request", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, _ := io.ReadAll(response.Body)
+	return string(text)
+}
+
+func TestHousekeepingKeepsEverything(t *testing.T) {
+	root := t.TempDir()
+	served, url := serve(t, root)
+	work := newFolder(t).init(url + "/app.git")
+	for i := range 45 {
+		work.commit("a.txt", fmt.Sprintln(i))
+		if i == 10 {
+			work.git("tag", "-a", "v1", "-m", "v1")
+			work.git("push", "--quiet", "origin", "v1", "main:refs/heads/other")
+		}
+		work.git("push", "--quiet", "origin", "main")
+	}
+	served.Close()
+	packs, err := filepath.Glob(filepath.Join(root, "app.git/objects/pack/*.pack"))
+	if err != nil || len(packs) > 25 {
+		t.Errorf("%d packs are left (%v), want at most 25", len(packs), err)
+	}
+	clone := newFolder(t).clone(url + "/app.git")
+	if got := clone.git("rev-list", "--count", "HEAD"); got != "45" {
+		t.Errorf("%s commits, want 45", got)
+	}
+	clone.git("fsck", "--full", "--strict")
+}
+
+func TestPushTooLarge(t *testing.T) {
+	made, err := server.New(server.Options{Root: t.TempDir(), MaxPush: 10_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := listen(t, made)
+	work := newFolder(t).init(url + "/app.git")
+	noise := make([]byte, 2_000_000) // more than git sends at once
+	random := rand.NewChaCha8([32]byte{2})
+	_, _ = random.Read(noise)
+	work.commit("a", string(noise))
+	out, err := work.try("push", "origin", "main")
+	if err == nil || !strings.Contains(out, "pack exceeds maximum allowed size") {
+		t.Errorf("push = %v, %s", err, out)
+	}
+}
