@@ -213,6 +213,7 @@ func (b *background) goroutines() int {
 // manySaves saves two hundred times in twenty seconds, and then a hundred times a minute for as long as SLIPWAY_SOAK says,
 // such as 1h (default: 3 minutes).
 func manySaves(e *env) {
+	e.t.Setenv("TMPDIR", e.t.TempDir()) // of this test alone, since it is counted, and dumps leave something behind
 	dir, url := e.app("many")
 	idle := e.dev(dir)
 	atRest := idle.goroutines()
