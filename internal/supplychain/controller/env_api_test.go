@@ -159,7 +159,7 @@ func (b *bench) parse(manifest string) []*unstructured.Unstructured {
 		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
 			b.Fatal(err)
 		}
-		if !strings.HasPrefix(object.GetKind(), "Cluster") && object.GetNamespace() == "" {
+		if !strings.HasPrefix(object.GetKind(), "Cluster") && !strings.HasPrefix(object.GetKind(), "ValidatingAdmission") && object.GetNamespace() == "" {
 			object.SetNamespace(b.namespace)
 		}
 		objects = append(objects, object)
