@@ -32,6 +32,7 @@ type up struct {
 
 	registryPort                int // by network
 	ingressPort, ingressTLSPort int // by cluster
+	gitPort                     int // by network; 0 without a git server
 	node                        *docker.Container
 	client                      *kube.Client // by cluster
 	fresh                       bool         // the cluster was made in this run

@@ -35,6 +35,7 @@ type Status struct {
 	Ready      bool             `json:"ready"` // cluster, registry, components and workloads all are
 	Cluster    ClusterStatus    `json:"cluster"`
 	Registry   RegistryStatus   `json:"registry"`
+	Git        *GitStatus       `json:"git,omitempty"` // nil where neither the profile has a git server nor the engine
 	Components []Component      `json:"components"`
 	Workloads  []Workload       `json:"workloads"`
 	URLs       []URL            `json:"urls,omitempty"`
@@ -94,6 +95,9 @@ func GetStatus(ctx context.Context, o StatusOptions) (*Status, error) {
 	}
 	s := &Status{Name: o.Name, Context: o.Name.Context(), Cluster: ClusterStatus{State: state}, Components: []Component{}, Workloads: []Workload{}}
 	if s.Registry, err = registryStatus(ctx, engine, o.Name); err != nil {
+		return nil, err
+	}
+	if s.Git, err = gitStatus(ctx, engine, o.Name); err != nil {
 		return nil, err
 	}
 	if container != nil && container.State == "paused" {
@@ -185,6 +189,9 @@ func (s *Status) readCluster(ctx context.Context, node *cluster.Cluster, contain
 	text2, _, _ := unstructured.NestedString(settings.Object, "data", "ingressHTTP")
 	port, _ := strconv.Atoi(text2)
 	s.URLs = []URL{{Title: "Apps", URL: appsURL(port)}, {Title: "Registry", URL: "http://" + s.Registry.Address + "/v2/"}}
+	if s.Git != nil {
+		s.URLs = append(s.URLs, URL{Title: "Git", URL: gitURL(s.Git.Address)})
+	}
 	if err := s.readComponents(ctx, client); err != nil {
 		return err
 	}
@@ -197,6 +204,9 @@ func (s *Status) readComponents(ctx context.Context, client *kube.Client) error 
 	if err != nil {
 		s.Notes = append(s.Notes, fmt.Sprintf("the environment has profile %q, which this slipway does not know", s.Profile))
 		return nil
+	}
+	if profile.Has(profiles.Git) && s.Git == nil {
+		s.Git = &GitStatus{State: "absent"}
 	}
 	if profile.Has(profiles.CertManager) {
 		for _, name := range certManagerDeployments {
@@ -242,7 +252,7 @@ func (s *Status) readSupplyChains(ctx context.Context, client *kube.Client) erro
 
 // judge settles whether everything is ready.
 func (s *Status) judge() {
-	s.Ready = s.Cluster.Ready && s.Registry.Ready && !s.incomplete
+	s.Ready = s.Cluster.Ready && s.Registry.Ready && !s.incomplete && (s.Git == nil || s.Git.Ready)
 	for _, component := range s.Components {
 		s.Ready = s.Ready && component.Ready
 	}

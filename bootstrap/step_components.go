@@ -247,6 +247,11 @@ func (u *up) prune(ctx context.Context, task ui.Task) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if gone, err := u.pruneGit(ctx); err != nil {
+		return outcome{}, err
+	} else if gone {
+		removed++
+	}
 	if !u.profile.Has(profiles.CertManager) {
 		if err := u.removeWebhookSecret(ctx); err != nil {
 			return outcome{}, err

@@ -38,6 +38,9 @@ func (u *up) ensureNetwork(ctx context.Context, _ ui.Task) (outcome, error) {
 	if err := u.choosePorts(ctx, node); err != nil {
 		return outcome{}, err
 	}
+	if err := u.chooseGitPort(ctx); err != nil {
+		return outcome{}, err
+	}
 	if !missing {
 		return outcome{}, nil
 	}

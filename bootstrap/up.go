@@ -135,6 +135,10 @@ func (u *up) steps() []step {
 		{id: "controller", title: "Supply-chain controller", needs: []string{"kinds", "images", "node"}, run: u.ensureController},
 	}
 	last := []string{"controller", "kubeconfig"}
+	if u.profile.Has(profiles.Git) {
+		steps = append(steps, step{id: "git", title: "Git server", needs: []string{"registry"}, run: u.ensureGit})
+		last = append(last, "git")
+	}
 	if u.profile.Has(profiles.CertManager) {
 		steps = append(steps,
 			step{id: "cert-manager", title: "cert-manager", needs: []string{"kinds", "images", "node"}, run: u.ensureCertManager},
@@ -156,7 +160,12 @@ func (u *up) summary(changed bool) *Summary {
 		{Title: "Apps", URL: appsURL(u.ingressPort)},
 		{Title: "Registry", URL: fmt.Sprintf("http://localhost:%d/v2/", u.registryPort)},
 	}
+	if u.gitPort != 0 {
+		s.URLs = append(s.URLs, URL{Title: "Git", URL: gitURL(fmt.Sprintf("localhost:%d", u.gitPort))})
+	}
 	return s
 }
+
+func gitURL(host string) string { return "http://" + host + "/" }
 
 func appsURL(port int) string { return fmt.Sprintf("http://localhost:%d/", port) }

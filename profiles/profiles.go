@@ -20,6 +20,7 @@ const (
 	Registry    = "registry"
 	Controller  = "controller"
 	CertManager = "cert-manager"
+	Git         = "git"
 )
 
 // Default is the profile that `up` installs when none is named.

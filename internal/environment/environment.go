@@ -25,6 +25,10 @@ const FieldManager = "slipway"
 // network. The published loopback port is chosen by `up`.
 const RegistryPort = 5000
 
+// GitPort is the port on which the git server listens inside its container, and so on the environment's network; also the
+// loopback port that `up` prefers. It is git's own.
+const GitPort = 9418
+
 // kind puts the name into the node's host name with "-control-plane" behind it, and host names end at 63
 // characters; kind itself warns above 50.
 var validName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,43}[a-z0-9])?$`)
@@ -57,6 +61,12 @@ func (n Name) Registry() string { return string(n) + "-registry" }
 
 // RegistryInCluster is the registry's host and port as seen from pods and nodes.
 func (n Name) RegistryInCluster() string { return fmt.Sprintf("%s:%d", n.Registry(), RegistryPort) }
+
+// Git is the git server's container, its host name on the environment's network, and its volume.
+func (n Name) Git() string { return string(n) + "-git" }
+
+// GitInCluster is the git server's host and port as seen from pods and nodes, whatever its loopback port is.
+func (n Name) GitInCluster() string { return fmt.Sprintf("%s:%d", n.Git(), GitPort) }
 
 // Labels are put on every object of the engine that the environment owns.
 func (n Name) Labels() map[string]string { return map[string]string{Label: string(n)} }

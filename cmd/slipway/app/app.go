@@ -50,8 +50,10 @@ type Deps struct {
 	RequiredImages func(context.Context) ([]bootstrap.RequiredImage, error)
 
 	Registry func(context.Context, environment.Name) (string, error) // its address
-	InUse    func(ctx context.Context, name environment.Name, registry string) (contents.Keep, error)
-	Collect  func(context.Context, environment.Name, collect.Options) (*collect.Report, error)
+	// Git is the address of the environment's git server.
+	Git     func(context.Context, environment.Name) (string, error)
+	InUse   func(ctx context.Context, name environment.Name, registry string) (contents.Keep, error)
+	Collect func(context.Context, environment.Name, collect.Options) (*collect.Report, error)
 }
 
 // NewDeps returns the real ones.
@@ -61,7 +63,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
 		Explain:  explainWorkload,
-		Registry: findRegistry, InUse: imagesInUse, Collect: collectImages,
+		Registry: findRegistry, Git: findGit, InUse: imagesInUse, Collect: collectImages,
 	}
 }
 

@@ -78,6 +78,9 @@ func printStatus(streams *ui.Streams, s *bootstrap.Status) error {
 	table := ui.NewTable(streams, "  ")
 	table.Row(ui.Cell{Text: "cluster"}, readiness(s.Cluster.Ready), ui.Cell{Text: clusterDetail(s.Cluster)})
 	table.Row(ui.Cell{Text: "registry"}, readiness(s.Registry.Ready), ui.Cell{Text: joined(s.Registry.Address, s.Registry.State, s.Registry.Detail)})
+	if s.Git != nil {
+		table.Row(ui.Cell{Text: "git"}, readiness(s.Git.Ready), ui.Cell{Text: joined(s.Git.Address, s.Git.State, s.Git.Detail)})
+	}
 	for _, component := range s.Components {
 		table.Row(ui.Cell{Text: component.Name}, readiness(component.Ready), ui.Cell{Text: component.Detail})
 	}
