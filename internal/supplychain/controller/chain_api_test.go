@@ -287,6 +287,29 @@ spec: {image: theirs}`)
 	}
 }
 
+// TestTwoOwnersOfOneName : the object stays the first one's, and becomes the second one's when the first lets go of it.
+func TestTwoOwnersOfOneName(t *testing.T) {
+	b := newBench(t)
+	b.run()
+	shared := strings.Replace(mapTemplate, "{name: $(workload.metadata.name)$}", "{name: shared}", 1)
+	for _, manifest := range []string{account, role, roleBinding, shared, mapChain, demo} {
+		b.apply(manifest)
+	}
+	b.condition("demo", "Ready", "True", "Ready")
+	b.apply(strings.Replace(demo, "name: demo", "name: second", 1))
+	message := b.condition("second", "ResourcesSubmitted", "False", "TemplateRejectedByAPIServer")
+	want := "unable to apply object [" + b.namespace + "/shared] for resource [map] in supply chain [chain-" + b.namespace +
+		"]: ConfigMap [shared] exists and is controlled by Workload [demo] (uid " + string(b.workload("demo").UID) + "), not by this workload: it is left as it is"
+	if message != want {
+		t.Errorf("message %q, want %q", message, want)
+	}
+	b.apply(strings.Replace(demo, "chain: NS", "other: NS", 1))
+	b.condition("second", "Ready", "True", "Ready")
+	if got := b.get("v1", "ConfigMap", "shared").GetLabels()[v1alpha1.LabelWorkloadName]; got != "second" {
+		t.Errorf("the object is that of %s", got)
+	}
+}
+
 func TestObjectsThatBreakTheRules(t *testing.T) {
 	b := newBench(t)
 	b.run()

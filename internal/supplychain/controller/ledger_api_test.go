@@ -52,6 +52,51 @@ func realizations(t *testing.T, metrics *prometheus.Registry) (count uint64) {
 	return count
 }
 
+// settled waits until nothing is realised any more, and returns how often something was.
+func (b *bench) settled(metrics *prometheus.Registry) uint64 {
+	b.Helper()
+	last, same := uint64(0), 0
+	b.eventually("nothing is realised any more", func() bool {
+		now := realizations(b.T, metrics)
+		if now == last {
+			same++
+		} else {
+			last, same = now, 0
+		}
+		return same > 50
+	}, func() any { return last })
+	return last
+}
+
+// TestOthersRolesWakeNobody : accounts, roles, bindings and templates that do not concern an owner do not wake it.
+func TestOthersRolesWakeNobody(t *testing.T) {
+	b := newBench(t)
+	metrics := prometheus.NewRegistry()
+	mgr := b.manager()
+	if err := Setup(mgr, Options{SkipNameValidation: true, Metrics: metrics}); err != nil {
+		t.Fatal(err)
+	}
+	b.start(mgr)
+	b.ready()
+	before := b.settled(metrics)
+	others := strings.NewReplacer("name: stamper", "name: other", "name: image-NS", "name: other-NS")
+	edited := strings.Replace(role, "[images, deployments, configmaps]", "[images]", 1)
+	for _, manifest := range []string{account, role, roleBinding, edited, clusterRole, imageTemplate, strings.Replace(imageTemplate, "default: localhost", "default: example", 1)} {
+		b.apply(others.Replace(manifest))
+	}
+	b.delete(others.Replace(account))
+	b.delete(others.Replace(roleBinding))
+	if after := b.settled(metrics); after != before {
+		t.Errorf("what concerns nobody led to %d realisations", after-before)
+	}
+	for what, manifest := range map[string]string{"role": strings.Replace(role, "[images, deployments, configmaps]", "[images, deployments, configmaps, secrets]", 1),
+		"template": strings.Replace(imageTemplate, "params:", "params:\n    - {name: unused, default: x}", 1)} {
+		before := b.settled(metrics)
+		b.apply(manifest)
+		b.eventually("its own "+what+" wakes it", func() bool { return realizations(t, metrics) > before }, func() any { return before })
+	}
+}
+
 // TestChainEditWakesOnlyWhomItConcerns counts realisations while chains come, change and go.
 func TestChainEditWakesOnlyWhomItConcerns(t *testing.T) {
 	b := newBench(t)
@@ -62,19 +107,7 @@ func TestChainEditWakesOnlyWhomItConcerns(t *testing.T) {
 	}
 	b.start(mgr)
 	b.ready()
-	settled := func() uint64 {
-		last, same := uint64(0), 0
-		b.eventually("nothing is realised any more", func() bool {
-			now := realizations(t, metrics)
-			if now == last {
-				same++
-			} else {
-				last, same = now, 0
-			}
-			return same > 50
-		}, func() any { return last })
-		return last
-	}
+	settled := func() uint64 { return b.settled(metrics) }
 	before := settled()
 	if before == 0 {
 		t.Fatal("nothing was counted")
