@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
@@ -98,9 +99,14 @@ func (b *bench) run() (stop func()) {
 	return b.start(mgr)
 }
 
-func (b *bench) manager() ctrl.Manager {
+// manager returns a manager that sees the objects of the namespaces given, or of all.
+func (b *bench) manager(namespaces ...string) ctrl.Manager {
 	b.Helper()
-	mgr, err := ctrl.NewManager(apiServer, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}})
+	seen := map[string]cache.Config{}
+	for _, namespace := range namespaces {
+		seen[namespace] = cache.Config{}
+	}
+	mgr, err := ctrl.NewManager(apiServer, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}, Cache: cache.Options{DefaultNamespaces: seen}})
 	if err != nil {
 		b.Fatal(err)
 	}

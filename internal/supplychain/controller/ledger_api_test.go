@@ -72,7 +72,7 @@ func (b *bench) settled(metrics *prometheus.Registry) uint64 {
 func TestOthersRolesWakeNobody(t *testing.T) {
 	b := newBench(t)
 	metrics := prometheus.NewRegistry()
-	mgr := b.manager()
+	mgr := b.manager(b.namespace) // what other tests have left would be counted, too
 	if err := Setup(mgr, Options{SkipNameValidation: true, Metrics: metrics}); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +101,7 @@ func TestOthersRolesWakeNobody(t *testing.T) {
 func TestChainEditWakesOnlyWhomItConcerns(t *testing.T) {
 	b := newBench(t)
 	metrics := prometheus.NewRegistry()
-	mgr := b.manager()
+	mgr := b.manager(b.namespace) // what other tests have left would be counted, too
 	if err := Setup(mgr, Options{SkipNameValidation: true, Metrics: metrics}); err != nil {
 		t.Fatal(err)
 	}
