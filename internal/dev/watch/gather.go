@@ -39,6 +39,7 @@ type gatherer struct {
 	offered time.Time       // when there last was a new batch
 	row     int             // how many bursts came without a calm between them
 	overdue bool            // whether the batch that is offered stays so although it is not quiet
+	waited  bool            // whether git, or whoever took the directory away, was waited for
 }
 
 // gather collects touched paths until it has been quiet, and offers what really changed as a batch, once occupied, which
@@ -66,6 +67,7 @@ func gather(ctx context.Context, touched <-chan []string, batches chan<- Batch, 
 			}
 		case <-timer.C:
 			if occupied(time.Since(g.last)) {
+				g.waited = true
 				timer.Reset(recheck)
 				continue
 			}
@@ -108,6 +110,11 @@ func (g *gatherer) touch(paths []string, now time.Time) time.Duration {
 // look returns what changed.
 func (g *gatherer) look(now time.Time) []string {
 	g.overdue = g.overdue || now.Sub(g.first) >= longestBurst
+	if g.waited || g.overdue {
+		// The files are further than the events that tell of them: all that happened is to be one batch.
+		g.pending[everything] = true
+	}
+	g.waited = false
 	g.ledger.update(slices.Sorted(maps.Keys(g.pending)))
 	clear(g.pending)
 	changed := g.ledger.changed()

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -131,13 +132,13 @@ func TestTroubles(t *testing.T) {
 
 // TestOneThatHangs: it is not waited for again and again, and the last good template stays.
 func TestOneThatHangs(t *testing.T) {
-	hang, asked := make(chan struct{}), 0
+	hang, asked := make(chan struct{}), atomic.Int32{}
 	w := newWorld(t, newIntent(oneContainer), builtIn("first", "Restricted"))
 	defer close(hang)
 	w.webhooks.timeout = 20 * time.Millisecond
 	w.push("demo:v1", v1.Config{})
 	_, good, _ := w.reconcile()
-	slow := served(t, "slow", func(podConventionContext) (int, any) { asked++; <-hang; return http.StatusOK, nil })
+	slow := served(t, "slow", func(podConventionContext) (int, any) { asked.Add(1); <-hang; return http.StatusOK, nil })
 	if err := w.client.Create(t.Context(), slow); err != nil {
 		t.Fatal(err)
 	}
@@ -148,8 +149,8 @@ func TestOneThatHangs(t *testing.T) {
 	}
 	intent, _, _ = w.reconcile()
 	w.want(intent, metav1.ConditionFalse, v1alpha1.ReasonConventionsApplied, "is asked again in a moment")
-	if asked != 1 {
-		t.Errorf("the server that hangs was asked %d times, want once", asked)
+	if got := asked.Load(); got != 1 {
+		t.Errorf("the server that hangs was asked %d times, want once", got)
 	}
 	if err := w.client.Delete(t.Context(), slow); err != nil {
 		t.Fatal(err)
