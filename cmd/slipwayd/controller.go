@@ -68,6 +68,7 @@ type controllerOptions struct {
 	logLevel        string
 	// How many of each kind; 0: as maxConcurrent says.
 	maxConcurrentWorkloads, maxConcurrentDeliverables, maxConcurrentRunnables int
+	hideSecrets                                                               bool
 }
 
 func newControllerCommand(run func(context.Context, *cobra.Command, controllerOptions) error) *cobra.Command {
@@ -96,6 +97,7 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags.IntVar(&options.maxConcurrentWorkloads, "max-concurrent-workloads", 0, "how many workloads are reconciled at the same time (0: as --max-concurrent says)")
 	flags.IntVar(&options.maxConcurrentDeliverables, "max-concurrent-deliveries", 0, "how many deliverables are reconciled at the same time (0: as --max-concurrent says)")
 	flags.IntVar(&options.maxConcurrentRunnables, "max-concurrent-runnables", 0, "how many runnables are reconciled at the same time (0: as --max-concurrent says)")
+	flags.BoolVar(&options.hideSecrets, "hide-secrets", false, "show nothing of outputs that templates read from Secrets in the status of workloads and deliverables, but their digests")
 	flags.StringVar(&options.image, "image", "", "the image of slipwayd itself, by digest, for pods that fetch sources (default: no test runs)")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
 	return command
@@ -190,6 +192,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		MaxConcurrentWorkloads:    cmp.Or(options.maxConcurrentWorkloads, options.maxConcurrent),
 		MaxConcurrentDeliverables: cmp.Or(options.maxConcurrentDeliverables, options.maxConcurrent),
 		MaxConcurrentRunnables:    cmp.Or(options.maxConcurrentRunnables, options.maxConcurrent),
+		HideSecrets:               options.hideSecrets,
 		Metrics:                   metrics.Registry,
 		Logger:                    logger,
 	}); err != nil {

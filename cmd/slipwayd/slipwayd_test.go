@@ -27,6 +27,7 @@ func TestControllerFlags(t *testing.T) {
 	set.registryEvents = "http://slipway-registry:5000/slipway/v1/events"
 	set.leaderElect, set.ingressTLSAddr, set.maxConcurrent = false, "", 4
 	set.maxConcurrentWorkloads, set.maxConcurrentDeliverables, set.maxConcurrentRunnables = 5, 6, 7
+	set.hideSecrets = true
 	set.pprofAddr, set.logLevel = "localhost:6060", "DEBUG"
 	tests := []struct {
 		name      string
@@ -37,7 +38,7 @@ func TestControllerFlags(t *testing.T) {
 		{"as up calls it", []string{
 			"--registry-alias=localhost:5000=slipway-registry:5000", "--registry-alias=localhost:5001=x:5000",
 			"--registry-events=http://slipway-registry:5000/slipway/v1/events", "--leader-elect=false", "--ingress-tls-addr=", "--max-concurrent=4",
-			"--max-concurrent-workloads=5", "--max-concurrent-deliveries=6", "--max-concurrent-runnables=7", "--pprof-addr=localhost:6060", "--log-level=DEBUG",
+			"--max-concurrent-workloads=5", "--max-concurrent-deliveries=6", "--max-concurrent-runnables=7", "--hide-secrets", "--pprof-addr=localhost:6060", "--log-level=DEBUG",
 		}, set},
 	}
 	for _, test := range tests {

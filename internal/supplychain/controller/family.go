@@ -127,8 +127,8 @@ func ownerOf(object client.Object) *owner {
 func (o *owner) key() client.ObjectKey { return client.ObjectKeyFromObject(o.object) }
 
 // realized is the owner as realize wants it.
-func (o *owner) realized() realize.Owner {
-	return realize.Owner{Kind: o.kind, Object: o.object, Params: o.params, Resources: o.status.Resources}
+func (o *owner) realized(hideSecrets bool) realize.Owner {
+	return realize.Owner{Kind: o.kind, Object: o.object, Params: o.params, Resources: o.status.Resources, HideSecrets: hideSecrets}
 }
 
 // blueprint is a supply chain or a delivery. All but object is part of the object.

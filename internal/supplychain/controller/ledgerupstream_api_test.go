@@ -272,3 +272,41 @@ func TestOnlyWhatWasStampedIsHeld(t *testing.T) {
 		t.Errorf("%d objects of the test are held, want 1", ours)
 	}
 }
+
+// TestSecretsInTheStatus : shown as Cartographer shows them, unless that is not wanted; the digest is there either way.
+func TestSecretsInTheStatus(t *testing.T) {
+	b := newBench(t)
+	b.apply(account)
+	b.apply(strings.Replace(role, "configmaps", "configmaps, secrets", 1))
+	for _, manifest := range []string{roleBinding, demo, `
+apiVersion: carto.run/v1alpha1
+kind: ClusterConfigTemplate
+metadata: {name: secret-NS}
+spec:
+  configPath: .data.password
+  template: {apiVersion: v1, kind: Secret, metadata: {name: secret}, data: {password: aHVudGVyMg==}}`,
+		chainOf("    - {name: secret, templateRef: {kind: ClusterConfigTemplate, name: secret-NS}}")} {
+		b.apply(manifest)
+	}
+	digest := ""
+	for _, c := range []struct {
+		hide    bool
+		preview string
+	}{{false, "aHVudGVyMg==\n"}, {true, "(hidden)\n"}} {
+		mgr := b.manager()
+		if err := Setup(mgr, Options{SkipNameValidation: true, HideSecrets: c.hide}); err != nil {
+			t.Fatal(err)
+		}
+		stop := b.start(mgr)
+		b.eventually("the preview is "+c.preview, func() bool {
+			resources := b.workload("demo").Status.Resources
+			return len(resources) == 1 && len(resources[0].Outputs) == 1 && resources[0].Outputs[0].Preview == c.preview
+		}, func() any { return b.workload("demo").Status })
+		shown := b.workload("demo").Status.Resources[0].Outputs[0].Digest
+		if !strings.HasPrefix(shown, "sha256:") || (digest != "" && shown != digest) {
+			t.Errorf("digest %s, before %s", shown, digest)
+		}
+		digest = shown
+		stop()
+	}
+}

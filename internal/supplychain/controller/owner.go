@@ -27,6 +27,8 @@ type owners struct {
 	events   *teller
 	metrics  *metrics
 	log      *slog.Logger
+
+	hideSecrets bool
 }
 
 // outcome is what a reconcile came to.
@@ -112,7 +114,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 		})
 	}
 	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, owner: of.object, kind: w.family.ownerWord}
-	result := realize.Realize(ctx, view, of.realized(), by.realized(), now)
+	result := realize.Realize(ctx, view, of.realized(w.hideSecrets), by.realized(), now)
 	for _, event := range view.applied {
 		w.tell(of, event)
 	}

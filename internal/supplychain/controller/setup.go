@@ -41,6 +41,9 @@ type Options struct {
 	// MaxConcurrentWorkloads, MaxConcurrentDeliverables and MaxConcurrentRunnables are how many of each are worked on
 	// at once; 0 means 8.
 	MaxConcurrentWorkloads, MaxConcurrentDeliverables, MaxConcurrentRunnables int
+	// HideSecrets leaves the values of outputs that are read from Secrets out of the status of owners, where Cartographer
+	// shows their beginning. Their digests stay.
+	HideSecrets bool
 	// Metrics gets the duration of realisations and the numbers of stamped objects; nil: nobody counts.
 	Metrics prometheus.Registerer
 	// Logger gets what the conditions of workloads do not show; nil discards.
@@ -89,6 +92,8 @@ type shared struct {
 	events     *teller
 	metrics    *metrics
 	log        *slog.Logger
+
+	hideSecrets bool
 }
 
 func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
@@ -113,7 +118,8 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
-	return &shared{reader: reader, identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger}, nil
+	return &shared{reader: reader, identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
+		hideSecrets: options.HideSecrets}, nil
 }
 
 func (s *shared) accounts(mgr ctrl.Manager) *accounts {
@@ -136,6 +142,8 @@ func newOwners(mgr ctrl.Manager, parts *shared, of *family) *owners {
 		events:   parts.events,
 		metrics:  parts.metrics,
 		log:      parts.log,
+
+		hideSecrets: parts.hideSecrets,
 	}
 }
 

@@ -89,7 +89,7 @@ func (p *paper) Resource(kind schema.GroupVersionKind) (Resource, error) {
 
 // TestGolden runs each testdata/realize/*.txtar: workload.yaml and chain.yaml or deliverable.yaml and delivery.yaml,
 // templates.yaml (documents), live.yaml (status by kind/name; the generation of all is 2), generations.yaml (what was
-// made before for an immutable resource), and what must come of it: summary, status.yaml, stamped.yaml, events, retry.
+// made before for an immutable resource), hide-secrets (there or not), and what must come of it: summary, status.yaml, stamped.yaml, events, retry.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/realize/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -129,6 +129,7 @@ func TestGolden(t *testing.T) {
 func outcomeOf(t *testing.T, given map[string]string) map[string]string {
 	t.Helper()
 	owner, blueprint := asked(t, given)
+	_, owner.HideSecrets = given["hide-secrets"]
 	cluster := &paper{templates: map[string]*Template{}}
 	read(t, given["live.yaml"], &cluster.statuses)
 	read(t, given["generations.yaml"], &cluster.generations)

@@ -16,6 +16,8 @@ type Owner struct {
 	Params []v1alpha1.OwnerParam
 	// Resources is what was published of it before.
 	Resources []v1alpha1.ResourceStatus
+	// HideSecrets leaves the values of Secrets out of the previews of outputs.
+	HideSecrets bool
 }
 
 // OfWorkload returns a workload as an owner.

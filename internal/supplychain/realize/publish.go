@@ -8,6 +8,9 @@ import (
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
+// hiddenPreview is what is shown of a value that is not to be shown.
+const hiddenPreview = "(hidden)\n"
+
 // publish turns a step into its status and notes the events. A step that stamped nothing keeps what was published of
 // the object before, which is still there; only its conditions are new.
 func (r *run) publish(s *step) v1alpha1.ResourceStatus {
@@ -59,6 +62,11 @@ func (r *run) describe(status *v1alpha1.ResourceStatus, s *step, previous *v1alp
 		s.problem = &problem{status: metav1.ConditionFalse, reason: v1alpha1.ReasonUnknownError, message: err.Error()}
 	}
 	status.Outputs = outputs
+	if r.owner.HideSecrets && r.secret[s.resource.Name] {
+		for i := range outputs {
+			outputs[i].Preview = hiddenPreview
+		}
+	}
 }
 
 func submitted(s *step) metav1.Condition {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -51,6 +52,8 @@ type run struct {
 	now       metav1.Time
 	// produced holds the outputs of the resources so far, by the resource's name.
 	produced map[string]values
+	// secret says of which of them the values are a Secret's.
+	secret map[string]bool
 	// stamped says which resource stamped an object, by its identity.
 	stamped map[string]string
 	result  Result
@@ -58,7 +61,7 @@ type run struct {
 
 // newRun begins a realisation.
 func newRun(cluster Cluster, owner Owner, blueprint Blueprint, now metav1.Time) *run {
-	return &run{cluster: cluster, owner: owner, blueprint: blueprint, now: now, produced: map[string]values{}, stamped: map[string]string{},
+	return &run{cluster: cluster, owner: owner, blueprint: blueprint, now: now, produced: map[string]values{}, secret: map[string]bool{}, stamped: map[string]string{},
 		result: Result{Lifecycles: map[string]string{}}}
 }
 
@@ -192,6 +195,7 @@ func (r *run) pass(s *step) {
 		produced := r.produced[input.Resource]
 		if _, there := of(produced); there && input.Name == s.passThrough {
 			s.produced, r.produced[s.resource.Name] = produced, produced
+			r.secret[s.resource.Name] = r.secret[input.Resource]
 			return
 		}
 	}
@@ -255,6 +259,11 @@ func (r *run) read(s *step) {
 	}
 	s.produced = produced
 	r.produced[s.resource.Name] = produced
+	if s.template.Deployment != nil {
+		r.secret[s.resource.Name] = r.secret[s.resource.Deployment.Resource] // whose values these are
+	} else {
+		r.secret[s.resource.Name] = s.object.GroupVersionKind() == corev1.SchemeGroupVersion.WithKind("Secret")
+	}
 }
 
 // outputs returns what a resource gives to others, or what is missing for that.
