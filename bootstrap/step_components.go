@@ -113,6 +113,10 @@ func (u *up) controllerObjects() ([]*unstructured.Unstructured, error) {
 	if u.RegistryEvents {
 		events = "http://" + u.Name.RegistryInCluster() + eventsPath
 	}
+	gitServer, gitPublished := "", ""
+	if u.profile.Has(profiles.Git) {
+		gitServer, gitPublished = u.Name.GitInCluster(), fmt.Sprintf("localhost:%d", u.gitPort)
+	}
 	webhookSecret := "" // without cert-manager there is nobody to make one
 	if u.profile.Has(profiles.CertManager) {
 		webhookSecret = webhookName
@@ -122,6 +126,8 @@ func (u *up) controllerObjects() ([]*unstructured.Unstructured, error) {
 		"${REGISTRY_PORT}", fmt.Sprint(u.registryPort),
 		"${REGISTRY_IN_CLUSTER}", u.Name.RegistryInCluster(),
 		"${REGISTRY_EVENTS}", events,
+		"${GIT_SERVER}", gitServer,
+		"${GIT_PUBLISHED}", gitPublished,
 		"${WEBHOOK_SECRET}", webhookSecret,
 		"${INGRESS_NODE_PORT}", fmt.Sprint(cluster.IngressNodePort),
 		"${INGRESS_TLS_NODE_PORT}", fmt.Sprint(cluster.IngressTLSNodePort),

@@ -31,6 +31,7 @@ import (
 	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/ingress"
 	"slipway.dev/slipway/internal/stages/convention"
+	"slipway.dev/slipway/internal/stages/gitcommit"
 	"slipway.dev/slipway/internal/stages/image"
 	"slipway.dev/slipway/internal/stages/source"
 	"slipway.dev/slipway/internal/stages/testrun"
@@ -52,6 +53,8 @@ const (
 type controllerOptions struct {
 	registryAliases map[string]string
 	registryEvents  string
+	gitServer       string
+	gitPublished    string
 	pollInterval    time.Duration
 	healthAddr      string
 	metricsAddr     string
@@ -84,6 +87,8 @@ func newControllerCommand(run func(context.Context, *cobra.Command, controllerOp
 	flags := command.Flags()
 	flags.StringToStringVar(&options.registryAliases, "registry-alias", nil, "HOST=CLUSTERHOST: ask the registry CLUSTERHOST, over plain http, for images of HOST (repeatable)")
 	flags.StringVar(&options.registryEvents, "registry-events", "", "URL of the registry's stream of push events (empty: poll)")
+	flags.StringVar(&options.gitServer, "git-server", "", "host and port of the environment's git server, in the cluster (empty: there is none)")
+	flags.StringVar(&options.gitPublished, "git-published", "", "host and port under which that git server is known outside of the cluster")
 	flags.DurationVar(&options.pollInterval, "poll-interval", image.DefaultPollInterval, "how often registries without such a stream are asked")
 	flags.StringVar(&options.healthAddr, "health-addr", ":8081", "where /healthz and /readyz are served (empty: off)")
 	flags.StringVar(&options.metricsAddr, "metrics-addr", ":8082", "where /metrics is served (empty: off)")
@@ -186,6 +191,14 @@ func orOff(address string) string {
 	return address
 }
 
+// gitAliases maps the git server's name outside of the cluster to the one inside.
+func (o controllerOptions) gitAliases() map[string]string {
+	if o.gitServer == "" || o.gitPublished == "" {
+		return nil
+	}
+	return map[string]string{o.gitPublished: o.gitServer}
+}
+
 // setup adds everything that the pod runs.
 func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
 	if err := controller.Setup(mgr, controller.Options{
@@ -226,6 +239,15 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		if err := source.Setup(ctx, mgr, source.Options{Aliases: options.registryAliases, Registry: registry, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
 			return fmt.Errorf("setting up the source stage: %w", err)
 		}
+	}
+	if err := gitcommit.Setup(ctx, mgr, gitcommit.Options{
+		Secrets:         secrets,
+		GitAliases:      options.gitAliases(),
+		RegistryAliases: options.registryAliases,
+		MaxConcurrent:   options.maxConcurrent,
+		Logger:          logger,
+	}); err != nil {
+		return fmt.Errorf("setting up the git commit stage: %w", err)
 	}
 	if options.image != "" {
 		if err := testrun.Setup(ctx, mgr, testrun.Options{Image: options.image, Identities: identities, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
