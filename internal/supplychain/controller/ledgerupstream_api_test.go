@@ -130,8 +130,13 @@ func TestOptionsThatDoNotFit(t *testing.T) {
 	b.run()
 	b.stamper()
 	labelled := func(labels string) string { return strings.Replace(demo, "labels: {", "labels: {"+labels+", ", 1) }
+	b.apply(choosyChain)
+	b.apply(labelled("size: small"))
+	if got, want := b.condition("demo", "SupplyChainReady", "False", "TemplatesNotFound"), "did not find the template of the resource(s) [map, map, map]"; got != want {
+		t.Errorf("message %q, want %q", got, want)
+	}
 	other := strings.NewReplacer("map-NS", "other-NS", "metadata: {name: $(workload.metadata.name)$}", "metadata: {name: other}").Replace(mapTemplate)
-	for _, manifest := range []string{mapTemplate, other, strings.Replace(mapTemplate, "map-NS", "odd-NS", 1), choosyChain, labelled("size: small")} {
+	for _, manifest := range []string{mapTemplate, other, strings.Replace(mapTemplate, "map-NS", "odd-NS", 1)} {
 		b.apply(manifest)
 	}
 	b.condition("demo", "Ready", "True", "Ready")
