@@ -33,6 +33,7 @@ import (
 	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/gitcommit"
 	"slipway.dev/slipway/internal/stages/image"
+	"slipway.dev/slipway/internal/stages/release"
 	"slipway.dev/slipway/internal/stages/source"
 	"slipway.dev/slipway/internal/stages/testrun"
 	"slipway.dev/slipway/internal/supplychain/controller"
@@ -248,6 +249,9 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		Logger:          logger,
 	}); err != nil {
 		return fmt.Errorf("setting up the git commit stage: %w", err)
+	}
+	if err := release.Setup(ctx, mgr, release.Options{Identities: identities, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+		return fmt.Errorf("setting up the release stage: %w", err)
 	}
 	if options.image != "" {
 		if err := testrun.Setup(ctx, mgr, testrun.Options{Image: options.image, Identities: identities, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {

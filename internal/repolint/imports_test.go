@@ -47,7 +47,7 @@ var law = map[string][]string{
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
-	"internal/stages/...":             {"api/...", "internal/git/client", "internal/git/events", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/pull", "internal/tree", "internal/version"},
+	"internal/stages/...":             {"api/...", "internal/git/client", "internal/git/events", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/podstate", "internal/pull", "internal/tree", "internal/version"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
 	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},

@@ -1,0 +1,235 @@
+package release
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
+)
+
+const (
+	// maxBytes is what a release's artifact may hold, unpacked.
+	maxBytes = 64 << 20
+	// maxObjects is how many objects one release may have; its status lists them.
+	maxObjects = 1000
+)
+
+// content is what a Release is to apply.
+type content struct {
+	digest  string // of where it comes from
+	objects []*unstructured.Unstructured
+	// appliedAt is when this process last applied all of it, for which generation; zero: not yet.
+	appliedAt  time.Time
+	generation int64
+}
+
+// digestOf tells what a Release applies apart from all others, without fetching it: an artifact's URL names its content.
+func digestOf(release *v1alpha1.Release) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\n%s\n%s", release.Spec.Source.URL, release.Spec.Source.Revision, path.Clean("/"+release.Spec.Path)))
+	return fmt.Sprintf("sha256:%x", sum)
+}
+
+// load returns the Release's manifests, from memory where they are there.
+func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (content, error) {
+	digest := digestOf(release)
+	if found, known := r.contents.get(release.UID, digest); known {
+		return found, nil
+	}
+	dir, err := os.MkdirTemp("", "slipway-release-")
+	if err != nil {
+		return content{}, fmt.Errorf("making a folder to fetch into: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	err = artifact.Fetch(ctx, artifact.Source{URL: release.Spec.Source.URL, MaxBytes: maxBytes, Client: r.artifacts}, dir)
+	switch {
+	case errors.Is(err, artifact.ErrTooLarge):
+		return content{}, failed(v1alpha1.ReasonTooLarge, "The artifact holds more than %d MiB. spec.path does not help: what is to be released needs an artifact of its own.", maxBytes>>20)
+	case err != nil:
+		return content{}, failed(v1alpha1.ReasonUnreachable, "Revision %s cannot be fetched: %v. It is tried again by itself.", release.Spec.Source.Revision, err)
+	}
+	objects, err := read(dir, release.Spec.Path)
+	if err != nil {
+		return content{}, err
+	}
+	made := content{digest: digest, objects: objects}
+	r.contents.put(release.UID, made)
+	return made, nil
+}
+
+// read decodes every manifest below a folder, in the order of their names.
+func read(dir, folder string) ([]*unstructured.Unstructured, error) {
+	root, err := os.OpenRoot(dir) // nothing in the artifact leads out of it
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	start := path.Clean(folder)
+	if folder == "" {
+		start = "."
+	}
+	if !fs.ValidPath(start) {
+		return nil, failed(v1alpha1.ReasonInvalidSpec, "spec.path %q leads out of the artifact.", folder)
+	}
+	var objects []*unstructured.Unstructured
+	err = fs.WalkDir(root.FS(), start, func(name string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return failed(v1alpha1.ReasonReferenceNotFound, "The artifact has no folder %q.", folder)
+		}
+		if err != nil || !entry.Type().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
+			return err
+		}
+		content, err := fs.ReadFile(root.FS(), name)
+		if err != nil {
+			return err
+		}
+		found, err := decode(content)
+		if err != nil {
+			return failed(v1alpha1.ReasonUnpackable, "%s is no manifest: %v.", name, err)
+		}
+		objects = append(objects, found...)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case len(objects) == 0:
+		// Nothing would be an order to delete everything, and is never meant so.
+		return nil, failed(v1alpha1.ReasonUnpackable, "There are no manifests (*.yaml, *.yml, *.json) in %q of the artifact.", folder)
+	case len(objects) > maxObjects:
+		return nil, failed(v1alpha1.ReasonTooLarge, "The artifact holds %d objects, and one release may have %d.", len(objects), maxObjects)
+	}
+	return objects, nil
+}
+
+// decode reads the documents of a file: objects, and lists of them.
+func decode(text []byte) ([]*unstructured.Unstructured, error) {
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	var objects []*unstructured.Unstructured
+	for {
+		var fields map[string]any
+		if err := decoder.Decode(&fields); errors.Is(err, io.EOF) {
+			return objects, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if len(fields) == 0 {
+			continue
+		}
+		object := &unstructured.Unstructured{Object: fields}
+		if object.IsList() {
+			list, err := object.ToList()
+			if err != nil {
+				return nil, err
+			}
+			for i := range list.Items {
+				objects = append(objects, &list.Items[i])
+			}
+			continue
+		}
+		objects = append(objects, object)
+	}
+}
+
+// target is an object with where the API server has it.
+type target struct {
+	object   *unstructured.Unstructured
+	resource schema.GroupVersionResource
+	name     v1alpha1.ReleasedObject
+}
+
+// called is how people name it.
+func called(name v1alpha1.ReleasedObject) string {
+	text := name.Kind + " " + name.Name
+	if name.Namespace != "" {
+		text = name.Kind + " " + name.Namespace + "/" + name.Name
+	}
+	return text
+}
+
+// locate finds where an object is to be; one of a kind that a CustomResourceDefinition of the same release brings is not
+// known before that is there: unknown is true then.
+func (r *reconciler) locate(release *v1alpha1.Release, object *unstructured.Unstructured) (found target, unknown bool, err error) {
+	kind := object.GroupVersionKind()
+	if object.GetName() == "" || kind.Kind == "" || kind.Version == "" {
+		return target{}, false, failed(v1alpha1.ReasonUnpackable, "A manifest lacks apiVersion, kind or metadata.name: it has %s %q.", kind, object.GetName())
+	}
+	mapping, err := r.mapper.RESTMapping(kind.GroupKind(), kind.Version)
+	if meta.IsNoMatchError(err) {
+		return target{name: nameOf(object)}, true, nil
+	}
+	if err != nil {
+		return target{}, false, fmt.Errorf("asking for kind %s: %w", kind, err)
+	}
+	object = object.DeepCopy()
+	switch {
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		object.SetNamespace("")
+	case object.GetNamespace() == "":
+		object.SetNamespace(release.Namespace)
+	}
+	unstructured.RemoveNestedField(object.Object, "status")
+	for _, field := range []string{"managedFields", "resourceVersion", "uid", "creationTimestamp", "generation"} {
+		unstructured.RemoveNestedField(object.Object, "metadata", field)
+	}
+	return target{object, mapping.Resource, nameOf(object)}, false, nil
+}
+
+func nameOf(object *unstructured.Unstructured) v1alpha1.ReleasedObject {
+	kind := object.GroupVersionKind()
+	return v1alpha1.ReleasedObject{Group: kind.Group, Version: kind.Version, Kind: kind.Kind, Namespace: object.GetNamespace(), Name: object.GetName()}
+}
+
+// same says whether two names are of one object; the version is how it is spoken of.
+func same(a, b v1alpha1.ReleasedObject) bool {
+	a.Version, b.Version = "", ""
+	return a == b
+}
+
+// order is in which objects are applied: what others need first. Kinds that are not listed come between.
+var order = []string{
+	"Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "ResourceQuota", "LimitRange", "NetworkPolicy",
+	"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Secret", "ConfigMap", "PersistentVolume",
+	"PersistentVolumeClaim", "Service", "", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler",
+	"PodDisruptionBudget", "Ingress", "APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+}
+
+func rank(kind string) int {
+	if at := slices.Index(order, kind); at >= 0 {
+		return at
+	}
+	return slices.Index(order, "")
+}
+
+func inOrder(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	sorted := slices.Clone(objects)
+	slices.SortStableFunc(sorted, func(a, b *unstructured.Unstructured) int { return cmp.Compare(rank(a.GetKind()), rank(b.GetKind())) })
+	return sorted
+}
+
+// setID returns the name of the ApplySet of a parent, as kubectl makes it (KEP-3659): of its name, namespace, kind and group.
+func setID(name, namespace, kind, group string) string {
+	return "applyset-" + base64Sum(strings.Join([]string{name, namespace, kind, group}, ".")) + "-v1"
+}
+
+func ownerOf(release *v1alpha1.Release) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: v1alpha1.GroupVersion.String(), Kind: "Release", Name: release.Name, UID: release.UID}
+}

@@ -1,0 +1,230 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+)
+
+// Reconcile brings a Release one step further: it applies what is not applied or what it is time to look after, looks at
+// what is not ready, and prunes when all is.
+func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	release := &v1alpha1.Release{}
+	if err := r.client.Get(ctx, request.NamespacedName, release); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !release.DeletionTimestamp.IsZero() {
+		r.contents.drop(release.UID)
+		return ctrl.Result{}, r.finish(ctx, release)
+	}
+	before := release.DeepCopy()
+	var next time.Duration
+	var err error
+	if release.Spec.Suspend {
+		settle(release, metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "spec.suspend is set: nothing is applied.")
+	} else if next, err = r.step(ctx, before, release); err != nil {
+		if ctx.Err() != nil {
+			return ctrl.Result{}, ctx.Err() // we are being ended; that says nothing about the release
+		}
+		if apierrors.IsConflict(err) {
+			return ctrl.Result{RequeueAfter: soon}, nil // what was read is old
+		}
+		problem, known := errors.AsType[*failure](err)
+		if !known {
+			problem = failed(v1alpha1.ReasonUnreachable, "%v. It is tried again by itself.", err)
+		}
+		settle(release, metav1.ConditionFalse, problem.reason, problem.message)
+		next = againAfter
+	}
+	if err := r.publish(ctx, before, release); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: next}, nil
+}
+
+// settle says in the status how it stands.
+func settle(release *v1alpha1.Release, status metav1.ConditionStatus, reason, message string) {
+	release.Status.ObservedGeneration = release.Generation
+	meta.SetStatusCondition(&release.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message, ObservedGeneration: release.Generation,
+	})
+}
+
+// step does what is to be done now, and returns after how long there is more. before is the Release as the API server has
+// it.
+func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release) (time.Duration, error) {
+	api, err := r.as(ctx, release)
+	if err != nil {
+		return 0, err
+	}
+	made, err := r.load(ctx, release)
+	if err != nil {
+		return 0, err
+	}
+	members, unknown, err := r.members(release, made.objects)
+	if err != nil {
+		return 0, err
+	}
+	names := namesOf(members, unknown)
+	begun := release.Status.AttemptedDigest == made.digest && release.Status.AttemptedAt != nil
+	if !begun {
+		if err := r.begin(ctx, release, made.digest, names); err != nil {
+			return 0, err
+		}
+		release.DeepCopyInto(before)
+	}
+	if err := r.markParent(ctx, release, union(release.Status.Inventory, names)); err != nil {
+		return 0, err
+	}
+	interval := duration(release.Spec.Interval, defaultInterval)
+	if made.generation != release.Generation || r.now().Sub(made.appliedAt) >= interval {
+		if err := r.apply(ctx, api, release, members); err != nil {
+			return 0, err
+		}
+		if made.appliedAt, made.generation = r.now(), release.Generation; len(unknown) == 0 {
+			r.contents.put(release.UID, made)
+		}
+	}
+	behind, now, err := r.look(ctx, api, members)
+	switch {
+	case err != nil:
+		return 0, err
+	case behind != nil:
+		return r.wait(release, behind.name, now)
+	case len(unknown) > 0:
+		return r.wait(release, unknown[0], waiting("its kind is not known yet"))
+	}
+	if err := r.prune(ctx, api, release, without(release.Status.Inventory, names)); err != nil {
+		return 0, err
+	}
+	release.Status.Inventory, release.Status.Revision = names, release.Spec.Source.Revision
+	settle(release, metav1.ConditionTrue, v1alpha1.ReasonReleased, fmt.Sprintf("revision '%s' is released: %d objects", release.Status.Revision, len(names)))
+	return max(soon, interval-r.now().Sub(made.appliedAt)), nil
+}
+
+func namesOf(members []target, unknown []v1alpha1.ReleasedObject) []v1alpha1.ReleasedObject {
+	var names []v1alpha1.ReleasedObject
+	for _, member := range members {
+		names = append(names, member.name)
+	}
+	return append(names, unknown...)
+}
+
+func duration(set *metav1.Duration, otherwise time.Duration) time.Duration {
+	if set == nil || set.Duration <= 0 {
+		return otherwise
+	}
+	return set.Duration
+}
+
+// begin writes down what is about to be applied before any of it is: then nothing is ever applied that a later run would
+// not know to prune.
+func (r *reconciler) begin(ctx context.Context, release *v1alpha1.Release, digest string, names []v1alpha1.ReleasedObject) error {
+	before := release.DeepCopy()
+	now := metav1.NewTime(r.now()).Rfc3339Copy()
+	status := &release.Status
+	status.Attempted, status.AttemptedDigest, status.AttemptedAt = release.Spec.Source.Revision, digest, &now
+	status.Inventory = union(status.Inventory, names)
+	settle(release, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, fmt.Sprintf("revision '%s' is being applied", status.Attempted))
+	status.ObservedGeneration = before.Status.ObservedGeneration // not applied yet
+	// A status that was written from an old object would lose what the inventory has.
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.client.Status().Patch(ctx, release, patch); err != nil {
+		return fmt.Errorf("writing the status of release %s: %w", client.ObjectKeyFromObject(release), err)
+	}
+	return nil
+}
+
+// wait says what is waited for. Past the limit, or when waiting helps nothing, the release has failed; it is looked at
+// further, since a person may help.
+func (r *reconciler) wait(release *v1alpha1.Release, name v1alpha1.ReleasedObject, now health) (time.Duration, error) {
+	age := r.now().Sub(release.Status.AttemptedAt.Time)
+	limit := duration(release.Spec.Timeout, defaultTimeout)
+	switch {
+	case now.failed:
+		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s has failed: %s", called(name), now.detail))
+		return againAfter, nil
+	case release.Status.Revision == release.Status.Attempted:
+		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is no longer ready: %s", called(name), now.detail))
+		return later, nil
+	case age > limit:
+		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is not ready after %v: %s", called(name), limit, now.detail))
+		return againAfter, nil
+	}
+	settle(release, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, fmt.Sprintf("waiting for %s: %s", called(name), now.detail))
+	if age < 20*time.Second {
+		return soon, nil
+	}
+	return later, nil
+}
+
+// as is the API as the Release's account sees it.
+func (r *reconciler) as(ctx context.Context, release *v1alpha1.Release) (dynamic.Interface, error) {
+	name := types.NamespacedName{Namespace: release.Namespace, Name: release.Spec.ServiceAccountName}
+	if name.Name == "" {
+		name.Name = "default"
+	}
+	var account corev1.ServiceAccount
+	if err := r.direct.Get(ctx, name, &account); apierrors.IsNotFound(err) {
+		return nil, failed(v1alpha1.ReasonForbidden, "The service account %q does not exist in the namespace.", name.Name)
+	} else if err != nil {
+		return nil, fmt.Errorf("reading service account %s: %w", name, err)
+	}
+	who, err := r.identities.Of(name, account.UID)
+	if err != nil {
+		return nil, err
+	}
+	return who.Client, who.Ready(ctx)
+}
+
+// finish deletes what the Release has applied outside of its namespace; the rest follows its owner. Without the account
+// nobody may, and holding the Release would help nobody.
+func (r *reconciler) finish(ctx context.Context, release *v1alpha1.Release) error {
+	if !slices.Contains(release.Finalizers, finalizer) {
+		return nil
+	}
+	outside := slices.DeleteFunc(slices.Clone(release.Status.Inventory), func(name v1alpha1.ReleasedObject) bool { return name.Namespace == release.Namespace })
+	api, err := r.as(ctx, release)
+	if err == nil {
+		err = r.prune(ctx, api, release, outside)
+	}
+	if problem, is := errors.AsType[*failure](err); is && problem.reason == v1alpha1.ReasonForbidden {
+		r.log.Warn("objects are left behind", "release", client.ObjectKeyFromObject(release).String(), "objects", len(outside), "error", err)
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	finalizers := slices.DeleteFunc(slices.Clone(release.Finalizers), func(name string) bool { return name == finalizer })
+	return client.IgnoreNotFound(r.patchMetadata(ctx, release, map[string]any{"finalizers": finalizers, "resourceVersion": release.ResourceVersion}))
+}
+
+// publish writes the status if it differs.
+func (r *reconciler) publish(ctx context.Context, before, release *v1alpha1.Release) error {
+	if equality.Semantic.DeepEqual(before.Status, release.Status) {
+		return nil
+	}
+	base := before.DeepCopy()
+	base.ResourceVersion = release.ResourceVersion // what was written meanwhile is our own
+	if err := r.client.Status().Patch(ctx, release, client.MergeFrom(base)); err != nil {
+		return client.IgnoreNotFound(fmt.Errorf("writing the status of release %s: %w", client.ObjectKeyFromObject(release), err))
+	}
+	if condition := meta.FindStatusCondition(release.Status.Conditions, v1alpha1.ConditionReady); condition != nil {
+		r.log.Info("release looked after", "release", client.ObjectKeyFromObject(release).String(), "reason", condition.Reason, "message", condition.Message)
+	}
+	return nil
+}

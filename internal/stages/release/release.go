@@ -1,0 +1,109 @@
+// Package release is the stage that delivers: it reconciles Releases of slipway.dev, each of which applies the manifests of
+// a revision to the cluster as its owner's service account, waits for them, prunes what is no longer among them, and puts
+// right what others change. It templates nothing: manifests are applied as they are.
+package release
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/identity"
+)
+
+const (
+	defaultConcurrency = 8 // the work is waiting for servers
+	defaultTimeout     = 5 * time.Minute
+	defaultInterval    = time.Minute
+	// soon and later are how often objects are looked at that are not ready yet: at first, and when it takes long.
+	soon  = 250 * time.Millisecond
+	later = 2 * time.Second
+	// againAfter is how soon to try again after a failure.
+	againAfter = 5 * time.Second
+	// fieldManager is the owner of the fields that a Release applies.
+	fieldManager = "slipway-release"
+)
+
+// Options says how Releases are done. Identities must be set.
+type Options struct {
+	// Identities gives the service accounts as which things are applied.
+	Identities *identity.Pool
+	// Artifacts sends the requests for artifacts; nil means one without a proxy.
+	Artifacts *http.Client
+	// MaxConcurrent is how many Releases are done at the same time; 0 means 8.
+	MaxConcurrent int
+	// Logger gets a line per change; nil discards.
+	Logger *slog.Logger
+}
+
+// Setup adds the stage to mgr, which runs it. It needs v1alpha1.AddToScheme on mgr's scheme. No kind but Release is
+// watched: what is released is read when it is looked at.
+func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
+	if options.Logger == nil {
+		options.Logger = slog.New(slog.DiscardHandler)
+	}
+	if options.MaxConcurrent == 0 {
+		options.MaxConcurrent = defaultConcurrency
+	}
+	if options.Artifacts == nil {
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.Proxy = nil // artifacts are in the environment's registry
+		options.Artifacts = &http.Client{Transport: transport}
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("release").
+		// Every change is looked at, that of a status too: it is how a status written from a cache that lagged
+		// behind is seen and put right.
+		For(&v1alpha1.Release{}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent}).
+		Complete(&reconciler{
+			client: mgr.GetClient(), direct: mgr.GetAPIReader(), mapper: mgr.GetRESTMapper(), identities: options.Identities,
+			artifacts: options.Artifacts, log: options.Logger, now: time.Now, contents: contents{of: map[types.UID]content{}},
+		})
+}
+
+// reconciler keeps what Releases name in the cluster, and their status true.
+type reconciler struct {
+	client     client.Client
+	direct     client.Reader // past the cache
+	mapper     meta.RESTMapper
+	identities *identity.Pool
+	artifacts  *http.Client
+	log        *slog.Logger
+	now        func() time.Time
+	contents   contents
+}
+
+// contents are the manifests of the Releases, so that waiting does not fetch them again and again.
+type contents struct {
+	mu sync.Mutex
+	of map[types.UID]content
+}
+
+func (c *contents) get(uid types.UID, digest string) (content, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	found := c.of[uid]
+	return found, found.digest == digest
+}
+
+func (c *contents) put(uid types.UID, made content) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.of[uid] = made
+}
+
+func (c *contents) drop(uid types.UID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.of, uid)
+}
