@@ -167,9 +167,29 @@ func (s *supervised) run(flags ...string) {
 		close(ended)
 	}()
 	s.t.Cleanup(func() {
+		below := childrenOf(command.Process.Pid)
 		_ = command.Process.Kill()
 		<-ended
+		// In a pod they would end with it.
+		for _, pid := range below {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
 	})
+}
+
+// childrenOf are the processes that a process has started or taken over, and that have not ended.
+func childrenOf(pid int) []int {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	var children []int
+	for _, list := range lists {
+		content, _ := os.ReadFile(list)
+		for field := range strings.FieldsSeq(string(content)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				children = append(children, child)
+			}
+		}
+	}
+	return children
 }
 
 // code waits for the supervisor's end.
