@@ -18,11 +18,11 @@ const (
 func withLimit(ctx context.Context, limit time.Duration, slept func(time.Duration)) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
+	ticker, start := time.NewTicker(min(limitTick, limit)), time.Now() // now, as the machine may sleep before what follows begins
 	go func() {
 		defer close(ended)
-		ticker := time.NewTicker(min(limitTick, limit))
 		defer ticker.Stop()
-		if countAwake(ctx, ticker.C, time.Now(), limit, slept) {
+		if countAwake(ctx, ticker.C, start, limit, slept) {
 			cancel(fmt.Errorf("%w (%s)", ErrTimeout, limit))
 		}
 	}()
