@@ -170,7 +170,7 @@ func (u *up) awaitDeployment(ctx context.Context, task ui.Task, namespace, name 
 // applyProfile puts in the profile's supply chains and templates. An environment that is being repaired may ask
 // webhooks that do not answer until the controller is back.
 func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
-	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort, SlipwaydImage: u.slipwaydReference()})
+	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort, SlipwaydImage: u.slipwaydReference(), GitServer: u.Name.GitInCluster()})
 	if err != nil {
 		return outcome{}, err
 	}

@@ -85,6 +85,7 @@ func (p Profile) Has(component string) bool { return slices.Contains(p.Component
 type Settings struct {
 	RegistryPort  int    // the loopback port of the registry; 0 means 5000
 	SlipwaydImage string // as pods name it; "" means the one in the registry
+	GitServer     string // host and port of the git server as pods name them; "" means those of the default environment
 }
 
 // Objects returns the profile's supply chains, templates and what they need, for the default settings.
@@ -98,7 +99,12 @@ func (p Profile) ObjectsFor(settings Settings) ([]*unstructured.Unstructured, er
 	if settings.SlipwaydImage == "" {
 		settings.SlipwaydImage = fmt.Sprintf("localhost:%d/slipway/slipwayd", settings.RegistryPort)
 	}
-	replacer := strings.NewReplacer("${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort), "${SLIPWAYD_IMAGE}", settings.SlipwaydImage)
+	if settings.GitServer == "" {
+		settings.GitServer = "slipway-git:9418"
+	}
+	replacer := strings.NewReplacer(
+		"${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort), "${SLIPWAYD_IMAGE}", settings.SlipwaydImage, "${GIT_SERVER}", settings.GitServer,
+	)
 	var objects []*unstructured.Unstructured
 	for _, folder := range p.templates {
 		contents, err := embedded.Templates(folder)
