@@ -38,7 +38,7 @@ func newProxy(routes *atomic.Pointer[Table], why explainer, logger *slog.Logger)
 		ErrorHandler:  p.unanswered,
 		ErrorLog:      slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
 		Transport: &http.Transport{
-			DialContext: (&dialer{Dialer: net.Dialer{Timeout: dialTimeout}, patience: refusalPatience}).DialContext,
+			DialContext: (&dialer{patience: refusalPatience, timeout: dialTimeout, dial: new(net.Dialer).DialContext}).DialContext,
 			// A connection that is kept stays with the pod that it reached, and after a rollout that is the
 			// old one. A new one costs a fraction of a millisecond and always reaches a pod that is ready.
 			DisableKeepAlives: true,
