@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"slipway.dev/slipway/embedded"
+	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/kube"
 )
@@ -47,10 +48,16 @@ var all = []Profile{
 		Components: []string{Registry, Controller, CertManager},
 		templates:  []string{"basic"},
 	},
+	{
+		Name:       "testing",
+		Summary:    "basic, a git server, and a supply chain from a commit over tests, an image and GitOps to a delivered app",
+		Components: []string{Registry, Controller, CertManager, Git},
+		templates:  []string{"basic", "testing"},
+	},
 }
 
 // planned are the names that the design has and this version does not.
-var planned = []string{"testing", "scanning"}
+var planned = []string{"scanning"}
 
 // All returns every profile, the smallest first.
 func All() []Profile { return slices.Clone(all) }
@@ -85,7 +92,7 @@ func (p Profile) Has(component string) bool { return slices.Contains(p.Component
 type Settings struct {
 	RegistryPort  int    // the loopback port of the registry; 0 means 5000
 	SlipwaydImage string // as pods name it; "" means the one in the registry
-	GitServer     string // host and port of the git server as pods name them; "" means those of the default environment
+	GitServer     string // host and port of the git server, as pods name it; "" means that of the default environment
 }
 
 // Objects returns the profile's supply chains, templates and what they need, for the default settings.
@@ -100,11 +107,10 @@ func (p Profile) ObjectsFor(settings Settings) ([]*unstructured.Unstructured, er
 		settings.SlipwaydImage = fmt.Sprintf("localhost:%d/slipway/slipwayd", settings.RegistryPort)
 	}
 	if settings.GitServer == "" {
-		settings.GitServer = "slipway-git:9418"
+		settings.GitServer = environment.Name(environment.DefaultName).GitInCluster()
 	}
-	replacer := strings.NewReplacer(
-		"${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort), "${SLIPWAYD_IMAGE}", settings.SlipwaydImage, "${GIT_SERVER}", settings.GitServer,
-	)
+	replacer := strings.NewReplacer("${REGISTRY_PORT}", fmt.Sprint(settings.RegistryPort), "${SLIPWAYD_IMAGE}", settings.SlipwaydImage,
+		"${GIT_SERVER}", settings.GitServer)
 	var objects []*unstructured.Unstructured
 	for _, folder := range p.templates {
 		contents, err := embedded.Templates(folder)

@@ -28,11 +28,14 @@ func TestProfilesAreCumulative(t *testing.T) {
 // TestObjectsAreWhatTheKindsAsk reads every object of carto.run strictly: a misspelt field is an error.
 func TestObjectsAreWhatTheKindsAsk(t *testing.T) {
 	known := map[string]func() runtime.Object{
-		"ClusterSupplyChain":    func() runtime.Object { return &carto.ClusterSupplyChain{} },
-		"ClusterImageTemplate":  func() runtime.Object { return &carto.ClusterImageTemplate{} },
-		"ClusterConfigTemplate": func() runtime.Object { return &carto.ClusterConfigTemplate{} },
-		"ClusterSourceTemplate": func() runtime.Object { return &carto.ClusterSourceTemplate{} },
-		"ClusterTemplate":       func() runtime.Object { return &carto.ClusterTemplate{} },
+		"ClusterSupplyChain":        func() runtime.Object { return &carto.ClusterSupplyChain{} },
+		"ClusterDelivery":           func() runtime.Object { return &carto.ClusterDelivery{} },
+		"ClusterImageTemplate":      func() runtime.Object { return &carto.ClusterImageTemplate{} },
+		"ClusterConfigTemplate":     func() runtime.Object { return &carto.ClusterConfigTemplate{} },
+		"ClusterSourceTemplate":     func() runtime.Object { return &carto.ClusterSourceTemplate{} },
+		"ClusterTemplate":           func() runtime.Object { return &carto.ClusterTemplate{} },
+		"ClusterDeploymentTemplate": func() runtime.Object { return &carto.ClusterDeploymentTemplate{} },
+		"ClusterRunTemplate":        func() runtime.Object { return &carto.ClusterRunTemplate{} },
 	}
 	for _, profile := range profiles.All() {
 		objects, err := profile.ObjectsFor(profiles.Settings{RegistryPort: 5007})
@@ -60,17 +63,17 @@ func TestObjectsAreWhatTheKindsAsk(t *testing.T) {
 			names[object.GetKind()+"/"+object.GetName()] = true
 		}
 		for _, object := range objects {
-			if object.GetKind() == "ClusterSupplyChain" {
+			if object.GetKind() == "ClusterSupplyChain" || object.GetKind() == "ClusterDelivery" {
 				checkReferences(t, object.Object, names)
 			}
 		}
 	}
 }
 
-// checkReferences sees that a supply chain's templates are in the profile.
+// checkReferences sees that the templates of a supply chain or a delivery are in the profile.
 func checkReferences(t *testing.T, object map[string]any, names map[string]bool) {
 	t.Helper()
-	var chain carto.ClusterSupplyChain
+	var chain carto.ClusterSupplyChain // of whose fields a delivery has all that are read here
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object, &chain); err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +87,7 @@ func checkReferences(t *testing.T, object map[string]any, names map[string]bool)
 		}
 		for _, name := range wanted {
 			if !names[resource.TemplateRef.Kind+"/"+name] {
-				t.Errorf("supply chain %s: resource %s: no %s %s", chain.Name, resource.Name, resource.TemplateRef.Kind, name)
+				t.Errorf("%s %s: resource %s: no %s %s", chain.Kind, chain.Name, resource.Name, resource.TemplateRef.Kind, name)
 			}
 		}
 	}
@@ -94,7 +97,7 @@ func TestGet(t *testing.T) {
 	if profile, err := profiles.Get(profiles.Default); err != nil || profile.Name != profiles.Default {
 		t.Errorf("Get(%s) = %v, %v", profiles.Default, profile.Name, err)
 	}
-	for name, words := range map[string]string{"testing": "not built yet", "nonsense": "no profile"} {
+	for name, words := range map[string]string{"scanning": "not built yet", "nonsense": "no profile"} {
 		_, err := profiles.Get(name)
 		if err == nil || !strings.Contains(err.Error(), words) || !slices.ContainsFunc(hint.Of(err), func(s string) bool { return strings.Contains(s, "basic") }) {
 			t.Errorf("Get(%s): error = %v with hints %q", name, err, hint.Of(err))

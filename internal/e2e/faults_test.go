@@ -119,7 +119,7 @@ func TestBadInput(t *testing.T) {
 
 	e.fails(1, []string{"taken on 127.0.0.1", "--registry-port"}, "up", "--name", e.name, "--registry-port", taken)
 	e.fails(1, []string{"no-such-image", "--images"}, "up", "--name", e.name, "--node-image", "localhost:1/no-such-image:v1")
-	e.fails(2, []string{"testing", "not built yet"}, "up", "--name", e.name, "--profile", "testing")
+	e.fails(2, []string{"scanning", "not built yet"}, "up", "--name", e.name, "--profile", "scanning")
 	e.fails(2, []string{"no profile", "basic"}, "up", "--name", e.name, "--profile", "nonsense")
 	e.fails(1, []string{"OCI layout"}, "up", "--name", e.name, "--node-image", "localhost:1/no-such-image:v1", "--images", empty)
 	e.fails(2, []string{"environment name"}, "up", "--name", "Not A Name")

@@ -56,7 +56,7 @@ var law = map[string][]string{
 	"internal/appfile":       {"internal/hint"},
 	"internal/build/...":     {"embedded", "embedded/staticserver", "internal/appfile", "internal/build/...", "internal/docker", "internal/hint", "internal/tree", "internal/version"},
 	"internal/tree":          {"internal/hint"},
-	"profiles":               {"embedded", "internal/hint", "internal/kube"},
+	"profiles":               {"embedded", "internal/environment", "internal/hint", "internal/kube"},
 	"registry":               {"internal/docker", "internal/environment", "internal/hint", "registry/contents"},
 	"registry/contents":      nil,
 	"internal/git/contents":  nil,
