@@ -16,6 +16,7 @@ import (
 	"slipway.dev/slipway/embedded"
 	"slipway.dev/slipway/embedded/slipwayd"
 	"slipway.dev/slipway/internal/docker"
+	"slipway.dev/slipway/internal/git/container"
 	"slipway.dev/slipway/registry"
 )
 
@@ -63,8 +64,8 @@ func slipwaydImage() (v1.Image, error) {
 	return mutate.ConfigFile(image, file)
 }
 
-// baseLayer holds the certificates with which other registries are reached, and the registry's folder, owned by the
-// user that the image runs as: a fresh volume takes the owner of the folder that it is mounted on.
+// baseLayer holds the certificates with which other registries are reached, and the folders of the registry and the git
+// server, owned by the user that the image runs as: a fresh volume takes the owner of the folder that it is mounted on.
 func baseLayer(certificates []byte) (v1.Layer, error) {
 	var buffer bytes.Buffer
 	archive := tar.NewWriter(&buffer)
@@ -74,6 +75,7 @@ func baseLayer(certificates []byte) (v1.Layer, error) {
 	for _, header := range []*tar.Header{
 		folder("etc/", 0o755, 0), folder("etc/ssl/", 0o755, 0), folder("etc/ssl/certs/", 0o755, 0), folder("tmp/", 0o1777, 0),
 		folder("var/", 0o755, 0), folder("var/lib/", 0o755, 0), folder(registry.Root[1:]+"/", 0o755, 65532),
+		folder(container.Root[1:]+"/", 0o755, 65532),
 		{Name: "etc/ssl/certs/ca-certificates.crt", Typeflag: tar.TypeReg, Mode: 0o444, Size: int64(len(certificates))},
 	} {
 		if err := archive.WriteHeader(header); err != nil {

@@ -140,3 +140,26 @@ func TestPushTooLarge(t *testing.T) {
 		t.Errorf("push = %v, %s", err, out)
 	}
 }
+
+// TestDirectoryTakenAway: a push for which no repository can be made is answered, and the next one is taken.
+func TestDirectoryTakenAway(t *testing.T) {
+	root := t.TempDir()
+	_, url := serve(t, root)
+	work := newFolder(t).init(url + "/team/app.git")
+	work.commit("a", "a")
+	if err := os.WriteFile(filepath.Join(root, "team"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := work.try("push", "origin", "main")
+	if err == nil || !strings.Contains(out, "creating repository team/app") {
+		t.Errorf("push = %v, %s", err, out)
+	}
+	if err := os.Remove(filepath.Join(root, "team")); err != nil {
+		t.Fatal(err)
+	}
+	work.git("push", "--quiet", "origin", "main")
+
+	if _, err := server.New(server.Options{Root: "/proc"}); err == nil || !strings.Contains(err.Error(), "opening the repositories in /proc") {
+		t.Errorf("a directory that cannot be written: %v", err)
+	}
+}

@@ -91,7 +91,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, body io.Reader,
 		return // git asks so whether a large push would be heard
 	}
 	unpacked := "ok"
-	if repo, err = s.repos.create(repo.name); err == nil {
+	made, err := s.repos.create(repo.name)
+	if err == nil {
+		repo = made
 		err = s.take(r.Context(), body, repo, sent)
 	}
 	if err != nil {

@@ -66,11 +66,23 @@ func New(options Options) (*Server, error) {
 	if server.maxPush == 0 {
 		server.maxPush = DefaultMaxPush
 	}
+	if err := writable(options.Root); err != nil {
+		return nil, fmt.Errorf("opening the repositories in %s: %w", options.Root, err)
+	}
 	if err := server.repos.recover(); err != nil {
 		return nil, fmt.Errorf("opening the repositories in %s: %w", options.Root, err)
 	}
 	server.handler = server.routes()
 	return server, nil
+}
+
+// writable says so at the start when the directory is somebody else's, and not at the first push.
+func writable(root string) error {
+	probe, err := os.CreateTemp(root, ".probe-")
+	if err != nil {
+		return err
+	}
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 func (s *Server) routes() http.Handler {
@@ -104,7 +116,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler:           s,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
-		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- httpServer.Serve(listener) }()
