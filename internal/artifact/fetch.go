@@ -30,6 +30,9 @@ var ErrTooLarge = errors.New("the artifact is too large")
 // ErrDigest means that an artifact is another one than was asked for.
 var ErrDigest = errors.New("the artifact is not the one that was asked for")
 
+// ErrRefused means that an artifact holds what none may, such as a name that leads out of it. It stays so.
+var ErrRefused = errors.New("the artifact is not taken")
+
 // Source says where an artifact is.
 type Source struct {
 	URL string

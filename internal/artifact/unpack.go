@@ -13,7 +13,7 @@ import (
 )
 
 // Unpack writes the files, folders and symbolic links of a tar archive compressed with gzip into dir. A name or a link
-// that leads out of dir is an error, and so is anything but those three.
+// that leads out of dir is an error, ErrRefused, and so is anything but those three.
 func Unpack(archive io.Reader, dir string, maxBytes int64) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
@@ -53,7 +53,7 @@ func write(root *os.Root, entry *tar.Header, content io.Reader) error {
 		return nil
 	}
 	if !fs.ValidPath(name) {
-		return errors.New("its name leads out of the artifact")
+		return fmt.Errorf("%w: its name leads out of the artifact", ErrRefused)
 	}
 	if err := makeFolders(root, path.Dir(name)); err != nil {
 		return err
@@ -65,13 +65,13 @@ func write(root *os.Root, entry *tar.Header, content io.Reader) error {
 		return writeFile(root, name, fs.FileMode(0o644)|fs.FileMode(entry.Mode)&0o111, content)
 	case tar.TypeSymlink:
 		if path.IsAbs(entry.Linkname) || !fs.ValidPath(path.Join(path.Dir(name), entry.Linkname)) {
-			return fmt.Errorf("it is a link to %q, which leads out of the artifact", entry.Linkname)
+			return fmt.Errorf("%w: it is a link to %q, which leads out of the artifact", ErrRefused, entry.Linkname)
 		}
 		return root.Symlink(entry.Linkname, name)
 	case tar.TypeXGlobalHeader:
 		return nil
 	}
-	return fmt.Errorf("it is neither a file, nor a folder, nor a symbolic link (type %q)", entry.Typeflag)
+	return fmt.Errorf("%w: it is neither a file, nor a folder, nor a symbolic link (type %q)", ErrRefused, entry.Typeflag)
 }
 
 // makeFolders makes a folder and those above it. None of them may be a link: what is written through one is elsewhere than
@@ -84,7 +84,7 @@ func makeFolders(root *os.Root, folder string) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = root.Mkdir(made, 0o755)
 		} else if err == nil && !info.IsDir() {
-			err = fmt.Errorf("%s is not a folder", made)
+			err = fmt.Errorf("%w: %s is not a folder", ErrRefused, made)
 		}
 		if err != nil {
 			return err

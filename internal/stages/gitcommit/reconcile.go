@@ -8,7 +8,6 @@ import (
 	"io"
 	"log/slog"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"time"
@@ -253,18 +252,7 @@ func asFailure(err error, where place) *failure {
 	case errors.Is(err, gitclient.ErrRefused):
 		return failed(v1alpha1.ReasonRefused, "%s does not take the commit: %v. It is tried again by itself.", at, err)
 	}
-	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %s. It is tried again by itself.", at, cause(err))
-}
-
-// cause is the part of a network error that means something to a person, and is the same every time.
-func cause(err error) string {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		return "there is no host " + dns.Name
-	}
-	if operation, ok := errors.AsType[*net.OpError](err); ok {
-		return operation.Err.Error()
-	}
-	return err.Error()
+	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %s. It is tried again by itself.", at, pull.Cause(err))
 }
 
 // publish writes what has become of the files, unless it stands there already. The last revision stays while a later

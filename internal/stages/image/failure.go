@@ -2,8 +2,6 @@ package image
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -89,25 +87,10 @@ func asked(registry string, t pull.Target) string {
 	return fmt.Sprintf("%s (asked as %s)", registry, t.Registry())
 }
 
-// cause is the innermost part of a network error that means something to a person, and the same every time.
+// cause is why the registry cannot be reached; here the time is known that it had.
 func cause(err error) string {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		if dns.IsNotFound {
-			return fmt.Sprintf("there is no host %s", dns.Name)
-		}
-		return fmt.Sprintf("looking up %s failed", dns.Name)
-	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	if dns := (*net.DNSError)(nil); errors.Is(err, context.DeadlineExceeded) && !errors.As(err, &dns) {
 		return fmt.Sprintf("it did not answer in %v", pull.Timeout)
 	}
-	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return certificate.Err.Error()
-	}
-	if unknown, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return unknown.Error()
-	}
-	if operation, ok := errors.AsType[*net.OpError](err); ok {
-		return operation.Err.Error()
-	}
-	return err.Error()
+	return pull.Cause(err)
 }

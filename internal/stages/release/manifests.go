@@ -23,11 +23,15 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/pull"
 )
 
 const (
 	// maxBytes is what a release's artifact may hold, unpacked.
 	maxBytes = 64 << 20
+	// maxManifests is how much of it may be manifests: decoded they take some fifteen times as much memory, and
+	// the controller has 512 MiB.
+	maxManifests = 8 << 20
 	// maxObjects is how many objects one release may have; its status lists them.
 	maxObjects = 1000
 )
@@ -62,10 +66,12 @@ func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (conte
 	switch {
 	case errors.Is(err, artifact.ErrTooLarge):
 		return content{}, failed(v1alpha1.ReasonTooLarge, "The artifact holds more than %d MiB. spec.path does not help: what is to be released needs an artifact of its own.", maxBytes>>20)
+	case errors.Is(err, artifact.ErrRefused):
+		return content{}, failed(v1alpha1.ReasonUnpackable, "Revision %s is not applied: %v.", release.Spec.Source.Revision, err)
 	case err != nil:
-		return content{}, failed(v1alpha1.ReasonUnreachable, "Revision %s cannot be fetched: %v. It is tried again by itself.", release.Spec.Source.Revision, err)
+		return content{}, failed(v1alpha1.ReasonUnreachable, "Revision %s cannot be fetched: %s. It is tried again by itself.", release.Spec.Source.Revision, pull.Text(err))
 	}
-	objects, err := read(dir, release.Spec.Path)
+	objects, err := r.contents.read(dir, release.Spec.Path)
 	if err != nil {
 		return content{}, err
 	}
@@ -89,12 +95,20 @@ func read(dir, folder string) ([]*unstructured.Unstructured, error) {
 		return nil, failed(v1alpha1.ReasonInvalidSpec, "spec.path %q leads out of the artifact.", folder)
 	}
 	var objects []*unstructured.Unstructured
+	left := int64(maxManifests)
 	err = fs.WalkDir(root.FS(), start, func(name string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return failed(v1alpha1.ReasonReferenceNotFound, "The artifact has no folder %q.", folder)
 		}
 		if err != nil || !entry.Type().IsRegular() || !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) {
 			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if left -= info.Size(); left < 0 {
+			return failed(v1alpha1.ReasonTooLarge, "The manifests hold more than %d MiB. Release what is large in parts, each with a folder or an artifact of its own.", maxManifests>>20)
 		}
 		content, err := fs.ReadFile(root.FS(), name)
 		if err != nil {

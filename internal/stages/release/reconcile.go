@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 )
 
 // Reconcile brings a Release one step further: it applies what is not applied or what it is time to look after, looks at
@@ -45,7 +46,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		}
 		problem, known := errors.AsType[*failure](err)
 		if !known {
-			problem = failed(v1alpha1.ReasonUnreachable, "%v. It is tried again by itself.", err)
+			problem = failed(v1alpha1.ReasonUnreachable, "%s. It is tried again by itself.", pull.Text(err))
 		}
 		settle(release, metav1.ConditionFalse, problem.reason, problem.message)
 		next = againAfter

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,6 +88,15 @@ type reconciler struct {
 type contents struct {
 	mu sync.Mutex
 	of map[types.UID]content
+
+	decoding sync.Mutex
+}
+
+// read decodes the manifests of one Release at a time, which bounds the memory that it takes.
+func (c *contents) read(dir, folder string) ([]*unstructured.Unstructured, error) {
+	c.decoding.Lock()
+	defer c.decoding.Unlock()
+	return read(dir, folder)
 }
 
 func (c *contents) get(uid types.UID, digest string) (content, bool) {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/pull"
 )
 
 // failure is why there is no new artifact: a condition's reason and its message, which is the same for the same outcome.
@@ -32,5 +33,5 @@ func asFailure(err error, where string) *failure {
 	if f, is := errors.AsType[*failure](err); is {
 		return f
 	}
-	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %v. It is tried again by itself.", where, err)
+	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %s. It is tried again by itself.", where, pull.Cause(err))
 }

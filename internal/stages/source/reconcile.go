@@ -177,7 +177,7 @@ func (r *reconciler) store(ctx context.Context, source *v1alpha1.Source, found f
 		return nil, fmt.Errorf("storing the artifact: %w", err)
 	}
 	if err := remote.Write(host.Repo(place).Digest(digest.String()), packed, remote.WithContext(ctx), remote.WithTransport(r.transport)); err != nil {
-		return nil, failed(v1alpha1.ReasonStorageFailed, "The artifact cannot be pushed to %s: %v. It is tried again by itself.", r.registry, err)
+		return nil, failed(v1alpha1.ReasonStorageFailed, "The artifact cannot be pushed to %s: %s. It is tried again by itself.", r.registry, pull.Cause(err))
 	}
 	stored, err := r.stored(layers[0], place, r.named+"/"+place+"@"+digest.String())
 	if err != nil {
