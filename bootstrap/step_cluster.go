@@ -93,9 +93,24 @@ func (u *up) mergeKubeconfig(ctx context.Context, _ ui.Task) (outcome, error) {
 	return outcome{changed: changed, detail: "in " + path}, nil
 }
 
-// configureNode tells the node's containerd under which names the registry is to be found. The files are read at
-// every pull, so nothing is restarted.
+// testCache is where the pods of test runs keep what compilers cache, on the node. Package testrun mounts it.
+const testCache = "/var/cache/slipway/tests"
+
+// ensureTestCache makes the folder of the test runs' caches, in which each of their users makes folders of its own: the
+// kubelet would make it for root alone.
+func (u *up) ensureTestCache(ctx context.Context) (bool, error) {
+	const script = `[ "$(stat -c %a "$0" 2>/dev/null)" = 1777 ] || { mkdir -p "$0" && chmod 1777 "$0" && echo made; }`
+	said, err := u.engine.Exec(ctx, u.Name.Node(), "sh", "-c", script, testCache)
+	return said != "", err
+}
+
+// configureNode tells the node's containerd under which names the registry is to be found, and makes the folder of the
+// tests' caches. The files are read at every pull, so nothing is restarted.
 func (u *up) configureNode(ctx context.Context, _ ui.Task) (outcome, error) {
+	made, err := u.ensureTestCache(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
 	files := u.nodeFiles()
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		have, err := u.engine.ReadFile(ctx, u.Name.Node(), path)
@@ -107,7 +122,7 @@ func (u *up) configureNode(ctx context.Context, _ ui.Task) (outcome, error) {
 		}
 	}
 	if len(files) == 0 {
-		return outcome{detail: "as they should be"}, nil
+		return outcome{changed: made, detail: "as they should be"}, nil
 	}
 	return outcome{changed: true, detail: fmt.Sprintf("localhost:%d and %d mirrors", u.registryPort, len(mirroredHosts))},
 		u.engine.WriteFiles(ctx, u.Name.Node(), files)

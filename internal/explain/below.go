@@ -50,6 +50,7 @@ func (e *Explainer) runs(ctx context.Context, namespace string, node *Node) erro
 		if condition.Type == slipwayv1alpha1.ConditionSucceeded {
 			child.State, child.Reason, child.Message = condition.Status, condition.Reason, condition.Message
 			child.Since = &condition.LastTransitionTime.Time
+			child.Cached = condition.Reason == slipwayv1alpha1.ReasonCached
 		}
 	}
 	node.Children = append(node.Children, child)

@@ -37,6 +37,8 @@ type Node struct {
 	Since   *time.Time             `json:"since,omitempty"` // when the state began; nil when that is not known
 	// Revision is what the stage has put out: a revision, an image, or a digest.
 	Revision string `json:"revision,omitempty"`
+	// Cached : a test run passed its source on without running the tests, since equal ones had been green.
+	Cached bool `json:"cached,omitempty"`
 	// Inputs are the stages from which it takes something.
 	Inputs []string `json:"inputs,omitempty"`
 	// Children are what comes of it.

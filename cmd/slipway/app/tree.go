@@ -93,7 +93,7 @@ func nodeRows(table *ui.Table, nodes []*explain.Node, before string, now time.Ti
 		drawn := before + branch + node.Name
 		text := strings.TrimLeft(drawn, " ")
 		table.Row(ui.Cell{Text: text, Indent: len(drawn) - len(text)}, ui.Cell{Text: object}, nodeState(node),
-			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), also(node), trouble(node))})
+			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), also(node), cached(node), trouble(node))})
 		nodeRows(table, node.Children, before+below, now)
 	}
 }
@@ -121,6 +121,14 @@ func also(node *explain.Node) string {
 		return ""
 	}
 	return "takes from " + strings.Join(node.Inputs, ", ")
+}
+
+// cached says that a test run's tests were not run, since equal ones had been green.
+func cached(node *explain.Node) string {
+	if node.Cached {
+		return "cached"
+	}
+	return ""
 }
 
 func trouble(node *explain.Node) string {

@@ -31,7 +31,8 @@ func Roots(w *v1alpha1.Workload, stage string) map[Root]bool {
 }
 
 // Of returns those of the pods that carry the workload's label or come of a root, by way of the objects between (of a
-// Deployment, its ReplicaSets), sorted by name. An empty workload leaves it to the roots.
+// Deployment, its ReplicaSets), sorted by name. An empty workload leaves it to the roots. Of a Runnable's pods, which
+// say so by a label, those of its newest run alone count.
 func Of(pods []*corev1.Pod, workload string, roots map[Root]bool, between []metav1.Object) []*corev1.Pod {
 	known := map[types.UID]metav1.Object{}
 	for _, object := range between {
@@ -56,9 +57,40 @@ func Of(pods []*corev1.Pod, workload string, roots map[Root]bool, between []meta
 			found = append(found, pod)
 		}
 	}
+	found = append(found, newestRuns(pods, roots)...)
 	slices.SortFunc(found, func(a, b *corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
-	return found
+	return slices.Compact(found)
 }
 
 // deepest bounds the way from a pod to its root, should owners ever go in a circle.
 const deepest = 8
+
+// newestRuns are, of each Runnable among the roots, the pods of the run that was begun last and has any.
+func newestRuns(pods []*corev1.Pod, roots map[Root]bool) []*corev1.Pod {
+	newest := map[string]*corev1.Pod{} // by Runnable
+	runnable := func(pod *corev1.Pod) string {
+		return cmp.Or(pod.Annotations[v1alpha1.LabelRunnableName], pod.Labels[v1alpha1.LabelRunnableName])
+	}
+	for _, pod := range pods {
+		name := runnable(pod)
+		if before := newest[name]; roots[Root{v1alpha1.KindRunnable, name}] &&
+			(before == nil || before.CreationTimestamp.Before(&pod.CreationTimestamp)) {
+			newest[name] = pod
+		}
+	}
+	var found []*corev1.Pod
+	for _, pod := range pods {
+		if last := newest[runnable(pod)]; last != nil && controller(pod) == controller(last) {
+			found = append(found, pod)
+		}
+	}
+	return found
+}
+
+// controller is the object that made a pod; the pod itself where none did.
+func controller(pod *corev1.Pod) types.UID {
+	if owner := metav1.GetControllerOfNoCopy(pod); owner != nil {
+		return owner.UID
+	}
+	return pod.UID
+}

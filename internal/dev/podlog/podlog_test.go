@@ -68,6 +68,33 @@ func TestOf(t *testing.T) {
 	}
 }
 
+// TestOfRunnables : of the runs of a Runnable the last one counts, and that only where the Runnable is asked for.
+func TestOfRunnables(t *testing.T) {
+	workload := &v1alpha1.Workload{}
+	workload.Status.Resources = []v1alpha1.ResourceStatus{{Name: "tester", StampedRef: &v1alpha1.StampedRef{Kind: v1alpha1.KindRunnable, Name: "hello"}}}
+	pod := func(name, job, runnable string, minute int) *corev1.Pod {
+		controls := true
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{
+			Name: name, UID: types.UID(name), CreationTimestamp: metav1.NewTime(time.Unix(int64(60*minute), 0)),
+			Labels:          map[string]string{v1alpha1.LabelRunnableName: runnable, v1alpha1.LabelWorkloadName: "labelled"},
+			OwnerReferences: []metav1.OwnerReference{{Kind: "Job", Name: job, UID: types.UID(job), Controller: &controls}},
+		}}
+	}
+	pods := []*corev1.Pod{pod("new-2", "run-2", "hello", 3), pod("old", "run-1", "hello", 1), pod("new-1", "run-2", "hello", 2), pod("other", "run-3", "other", 9)}
+	for label, want := range map[string][]string{"": {"new-1", "new-2"}, "labelled": {"new-1", "new-2", "old", "other"}} {
+		var got []string
+		for _, pod := range podlog.Of(pods, label, podlog.Roots(workload, ""), nil) {
+			got = append(got, pod.Name)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("label %q (-want +got):\n%s", label, diff)
+		}
+	}
+	if got := podlog.Of(pods, "", podlog.Roots(workload, "app"), nil); len(got) > 0 {
+		t.Errorf("another stage has the pods %v", got)
+	}
+}
+
 // kubelet is an API server that knows logs alone. A stream of a pod that goes on breaks off after each of its parts.
 type kubelet struct {
 	mutex sync.Mutex

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 )
 
@@ -38,6 +39,11 @@ func newJob(run *v1alpha1.TestRun, image string) *batchv1.Job {
 		timeout = definition.Timeout.Duration
 	}
 	marks := map[string]string{LabelRun: run.Name, "app.kubernetes.io/managed-by": "slipway"}
+	// By the Runnable the logs of a workload's stage are found. An annotation has a name for which a label has no room.
+	const runnable = cartov1alpha1.LabelRunnableName
+	copied(marks, run.Labels, runnable)
+	notes := map[string]string{}
+	copied(notes, run.Annotations, runnable)
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{
@@ -47,8 +53,14 @@ func newJob(run *v1alpha1.TestRun, image string) *batchv1.Job {
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          new(int32(0)), // a red test is red; a flaky one is to be seen
 			ActiveDeadlineSeconds: new(int64(timeout.Seconds())),
-			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks}, Spec: newPod(run, image)},
+			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks, Annotations: notes}, Spec: newPod(run, image)},
 		},
+	}
+}
+
+func copied(to, from map[string]string, key string) {
+	if value, is := from[key]; is {
+		to[key] = value
 	}
 }
 
