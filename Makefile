@@ -26,7 +26,7 @@ platforms := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64
 # Programs of the build itself run here, whatever is built.
 host := env -u GOOS -u GOARCH
 e2e_timeout ?= 45m
-api_packages := ./cmd/slipwayd/... ./internal/supplychain/controller/... ./internal/supplychain/webhook/... ./internal/stages/... ./internal/kube/...
+api_packages := ./cmd/slipwayd/... ./internal/supplychain/controller/... ./internal/supplychain/webhook/... ./internal/stages/... ./internal/fulfil/... ./internal/kube/...
 
 .PHONY: help
 help: ## list the targets

@@ -30,6 +30,7 @@ import (
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/ingress"
+	"slipway.dev/slipway/internal/stages/build"
 	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/gitcommit"
 	"slipway.dev/slipway/internal/stages/image"
@@ -240,6 +241,9 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		if err := source.Setup(ctx, mgr, source.Options{Aliases: options.registryAliases, Registry: registry, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
 			return fmt.Errorf("setting up the source stage: %w", err)
 		}
+	}
+	if err := build.Setup(mgr, build.Options{Aliases: options.registryAliases, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+		return fmt.Errorf("setting up the build stage: %w", err)
 	}
 	if err := gitcommit.Setup(ctx, mgr, gitcommit.Options{
 		Secrets:         secrets,

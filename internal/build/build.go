@@ -35,6 +35,9 @@ type Request struct {
 	Registry string
 	// Main chooses one of several main packages, as a path in Dir such as "./cmd/server"; "" means the only one.
 	Main string
+	// Env are environment variables for the programs that the builder runs, or arguments of a Dockerfile; they win over
+	// those that slipway.yaml has. The static builder runs none.
+	Env map[string]string
 	// Update is told what is being done, in words, and what programs say meanwhile, line by line; nil is allowed.
 	Update func(what string)
 }

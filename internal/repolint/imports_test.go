@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "internal/git/contents", "internal/git/container", "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
+	"cmd/slipway/app": with(leaves, "internal/git/contents", "internal/git/container", "registry", "registry/contents", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/fulfil", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "internal/git/server", "registry/server", "registry/events",
@@ -32,7 +32,7 @@ var law = map[string][]string{
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":               with(leaves, "api/...", "internal/artifact", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/supervise/wire", "internal/tree", "registry"),
+	"internal/dev/...":               with(leaves, "api/...", "internal/artifact", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/fulfil", "internal/supervise/wire", "internal/tree", "registry"),
 	"internal/supplychain/template":  {"api/..."},
 	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
@@ -48,6 +48,7 @@ var law = map[string][]string{
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
 	"internal/stages/...":             {"api/...", "internal/git/client", "internal/git/events", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/podstate", "internal/pull", "internal/tree", "internal/version"},
+	"internal/fulfil":                 {"api/...", "internal/artifact", "internal/build/...", "internal/hint", "internal/ui", "registry", "registry/events"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
 	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},

@@ -16,7 +16,7 @@ var GroupVersion = schema.GroupVersion{Group: "slipway.dev", Version: "v1alpha1"
 
 // AddToScheme makes the kinds known to a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion, &Image{}, &ImageList{}, &Source{}, &SourceList{}, &GitCommit{}, &GitCommitList{}, &Release{}, &ReleaseList{}, &TestPlan{}, &TestPlanList{}, &TestRun{}, &TestRunList{})
+	scheme.AddKnownTypes(GroupVersion, &Build{}, &BuildList{}, &Image{}, &ImageList{}, &Source{}, &SourceList{}, &GitCommit{}, &GitCommitList{}, &Release{}, &ReleaseList{}, &TestPlan{}, &TestPlanList{}, &TestRun{}, &TestRunList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/explain"
+	"slipway.dev/slipway/internal/fulfil"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry/contents"
@@ -38,6 +39,11 @@ type Deps struct {
 	Down    func(context.Context, bootstrap.DownOptions) (*bootstrap.Removal, error)
 	Dev     func(context.Context, dev.Options) error
 	Logs    func(context.Context, dev.LogsOptions) error
+	// LookAround reads what a cluster says of its environment.
+	LookAround func(ctx context.Context, config *rest.Config, up string) (*dev.Environment, error)
+	// Build fulfils the requests of Builds that are open now, and WatchBuilds all that come.
+	Build       func(context.Context, fulfil.Options) ([]fulfil.Outcome, error)
+	WatchBuilds func(context.Context, fulfil.Options) error
 	// Workloads are the names that `logs` completes.
 	Workloads func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
 	// Explain reads a workload and what has come of it.
@@ -61,6 +67,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
+		LookAround: dev.LookAround, Build: fulfil.Once, WatchBuilds: fulfil.Watch,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
 		Explain:  explainWorkload,
 		Registry: findRegistry, Git: findGit, InUse: imagesInUse, Collect: collectImages,

@@ -93,6 +93,9 @@ func (b *Builder) run(ctx context.Context, r build.Request, output string) error
 	for _, name := range slices.Sorted(maps.Keys(b.config.Env)) {
 		cmd.Env = append(cmd.Env, name+"="+b.config.Env[name])
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
+		cmd.Env = append(cmd.Env, name+"="+r.Env[name])
+	}
 	said := &process.Output{Line: r.Say}
 	cmd.Stdout, cmd.Stderr = said, said
 	err := cmd.Run()

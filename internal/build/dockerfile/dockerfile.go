@@ -75,7 +75,7 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 	}
 	watch := newProgress(r)
 	id, err := b.send(ctx, source, docker.Build{
-		Dockerfile: file, Target: b.config.Target, Args: b.arguments(), Secrets: secrets,
+		Dockerfile: file, Target: b.config.Target, Args: b.arguments(r), Secrets: secrets,
 		Labels: map[string]string{Label: r.Name}, Platform: platformOf(r.Platform), Progress: watch.tell,
 	})
 	if err != nil {
@@ -151,9 +151,10 @@ func has(source *tree.Tree, name string) bool {
 }
 
 // arguments are the user's, and the time that tools which know it write into what they make.
-func (b *Builder) arguments() map[string]string {
+func (b *Builder) arguments(r build.Request) map[string]string {
 	arguments := map[string]string{"SOURCE_DATE_EPOCH": "0"}
 	maps.Copy(arguments, b.config.Args)
+	maps.Copy(arguments, r.Env)
 	return arguments
 }
 

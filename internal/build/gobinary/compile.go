@@ -100,6 +100,9 @@ func (t *toolchain) compile(ctx context.Context, r build.Request, config appfile
 	for _, name := range slices.Sorted(maps.Keys(config.Env)) {
 		cmd.Env = append(cmd.Env, name+"="+config.Env[name])
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
+		cmd.Env = append(cmd.Env, name+"="+r.Env[name])
+	}
 	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
 	if absolute, err := filepath.Abs(r.Dir); err == nil {
 		cmd.Env = append(cmd.Env, "PWD="+absolute)

@@ -1,0 +1,259 @@
+package fulfil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/ui"
+)
+
+// firstPause and lastPause are between two tries when something does not answer; each is twice the one before.
+const (
+	firstPause = time.Second
+	lastPause  = 30 * time.Second
+)
+
+// worker does the builds of one Build, one after another.
+type worker struct {
+	*fulfiller
+	key  types.NamespacedName
+	news chan struct{} // has a value when latest has changed since it was last looked at
+
+	builder build.Builder // nil before the first build
+	tries   int           // that something did not answer, one after another
+
+	// The fulfiller's mutex guards what follows.
+	latest  *v1alpha1.Build // nil when it was deleted
+	current string          // the request that is being fulfilled; "" for none
+	cancel  context.CancelCauseFunc
+	pending *Outcome // of a request that was answered, until the stage has seen it
+	asked   string   // its id
+	began   time.Time
+}
+
+// hear takes news, and ends work that is not wanted any more.
+func (w *worker) hear(b *v1alpha1.Build, deleted bool) {
+	w.latest = b
+	if deleted {
+		w.latest = nil
+	}
+	if w.current != "" && (deleted || !asks(b, w.current)) {
+		w.cancel(errGone)
+	}
+	if w.pending != nil && (deleted || settled(b, w.asked)) {
+		outcome := *w.pending
+		w.pending = nil
+		outcome.Seconds = time.Since(w.began).Seconds()
+		if answer := b.Status.Answer; answer != nil && answer.Request == w.asked && outcome.Error == "" {
+			outcome.Image, outcome.Error = "", messageOf(b) // the stage does not take it
+		}
+		w.Observe(outcome)
+	}
+	select {
+	case w.news <- struct{}{}:
+	default:
+	}
+}
+
+func messageOf(b *v1alpha1.Build) string {
+	for _, condition := range b.Status.Conditions {
+		if condition.Type == v1alpha1.ConditionReady {
+			return condition.Message
+		}
+	}
+	return ""
+}
+
+// run works until the Build is deleted, or the fulfiller ends.
+func (w *worker) run() {
+	defer func() {
+		if w.builder != nil {
+			_ = w.builder.Close() // what is left is a temporary folder
+		}
+	}()
+	for {
+		b := w.see()
+		if b == nil {
+			return
+		}
+		var again <-chan time.Time
+		if pause := w.attend(w.life, b); pause > 0 {
+			timer := time.NewTimer(pause)
+			defer timer.Stop()
+			again = timer.C
+		}
+		select {
+		case <-w.life.Done():
+			return
+		case <-w.news:
+		case <-again:
+		}
+	}
+}
+
+func (w *worker) see() *v1alpha1.Build {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	return w.latest
+}
+
+// attend fulfils a Build's request, if it has one that is open and nobody else's. It returns when to look again; 0 means
+// at the next news.
+func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
+	if !open(b) || !w.wanted(w.key, b.Status.Request.ID) {
+		return 0
+	}
+	order, id := orderOf(b), b.Status.Request.ID
+	inStock := w.Stock != nil && w.Stock.Has(order)
+	if left := taken(b, w.By, time.Now()); left > 0 && !inStock {
+		return left + time.Second
+	}
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	w.begin(id, cancel)
+	err := w.fulfil(inner, order, id, inStock)
+	w.end()
+	switch {
+	case err == nil:
+		w.tries = 0
+		return 0
+	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone):
+		return 0
+	case errors.Is(err, errTaken):
+		return time.Second // the news of who took it may come later than that
+	}
+	w.giveUp(w.key, err)
+	pause := min(firstPause<<min(w.tries, 5), lastPause)
+	w.tries++
+	w.Progress.Warn("Build %s: %v; trying again in %s", w.key, err, pause)
+	return pause
+}
+
+func (w *worker) begin(id string, cancel context.CancelCauseFunc) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.current, w.cancel = id, cancel
+	if w.latest == nil || !asks(w.latest, id) {
+		cancel(errGone)
+	}
+}
+
+func (w *worker) end() {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.current, w.cancel = "", nil
+}
+
+// fulfil claims a request, has its image made, and answers.
+func (w *worker) fulfil(ctx context.Context, order Order, id string, inStock bool) error {
+	began := time.Now()
+	if err := w.claim(ctx, w.key, id, inStock); err != nil {
+		return err
+	}
+	answered := false
+	defer func() {
+		if !answered {
+			w.release(ctx, w.key, id)
+		}
+	}()
+	stop := w.renew(ctx, id)
+	defer stop()
+	task := w.Progress.Start("build", order.title())
+	made, err := w.obtain(ctx, order, inStock, task)
+	answer := v1alpha1.BuildAnswer{Request: id}
+	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+		answer.Error = tail(refusal.Err)
+	} else if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			task.Skip(cause.Error())
+			return cause
+		}
+		task.Fail(errors.New(inOneLine(err)))
+		return err
+	} else {
+		answer.Image, answer.Base = made.Image.String(), made.Base
+	}
+	w.expect(id, began, order, answer)
+	if err := w.answer(ctx, w.key, answer); err != nil {
+		w.expect("", began, order, answer)
+		task.Skip(err.Error())
+		return err
+	}
+	answered = true
+	if answer.Error != "" {
+		task.Fail(errors.New(inOneLine(err)))
+		return nil
+	}
+	task.Done(made.Image.DigestStr())
+	if made.Attach != nil {
+		if err := made.Attach(w.life); err != nil && w.life.Err() == nil {
+			w.Progress.Warn("The image of build %s is pushed, but what tells of it could not be attached: %v", w.key, err)
+		}
+	}
+	return nil
+}
+
+// expect has the outcome told as soon as the stage has seen the answer; with an empty id it is forgotten.
+func (w *worker) expect(id string, began time.Time, order Order, answer v1alpha1.BuildAnswer) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.asked, w.began, w.pending = id, began, nil
+	if id != "" {
+		w.pending = &Outcome{Namespace: w.key.Namespace, Name: w.key.Name, Reason: order.Reason, Revision: order.Source.Revision, Image: answer.Image, Error: answer.Error}
+	}
+}
+
+// renew keeps a claim until the returned function is called.
+func (w *worker) renew(ctx context.Context, id string) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(renewal)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+				_ = w.claim(ctx, w.key, id, true) // what is wrong with the cluster, the answer will find out
+			}
+		}
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// obtain takes the image from stock, or has it built when there is room.
+func (w *worker) obtain(ctx context.Context, order Order, inStock bool, task ui.Task) (*Made, error) {
+	if inStock {
+		return w.Stock.Take(ctx, order)
+	}
+	select {
+	case w.slots <- struct{}{}:
+	default:
+		task.Update("waiting for the other builds")
+		select {
+		case w.slots <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	defer func() { <-w.slots }()
+	if w.builder == nil {
+		builder, err := w.NewBuilder()
+		if err != nil {
+			return nil, fmt.Errorf("preparing to build: %w", err)
+		}
+		w.builder = builder
+	}
+	return w.make(ctx, order, task)
+}
