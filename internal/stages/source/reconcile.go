@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type reconciler struct {
 	transport   http.RoundTripper // to the registry
 	interval    time.Duration
 	log         *slog.Logger
+	looks       looks
 }
 
 // Reconcile looks once, stores what is new, and writes the status if it differs. It asks to be called again after the
@@ -51,6 +53,7 @@ type reconciler struct {
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	source := &v1alpha1.Source{}
 	if err := r.client.Get(ctx, request.NamespacedName, source); err != nil {
+		r.looks.drop(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !source.DeletionTimestamp.IsZero() {
@@ -103,9 +106,13 @@ func digestOf(image string) (string, bool) {
 
 // look returns the artifact of what the source is now, which is the one that it has when nothing is new.
 func (r *reconciler) look(ctx context.Context, source *v1alpha1.Source) (*v1alpha1.SourceArtifact, error) {
-	known := ""
-	if has := source.Status.Artifact; has != nil && source.Status.ObservedGeneration == source.Generation && r.isStored(ctx, has) {
+	known, has := "", source.Status.Artifact
+	if has != nil && source.Status.ObservedGeneration == source.Generation && r.isStored(ctx, has) {
 		known = has.Revision
+	}
+	last := known
+	if known != "" && source.Spec.SubPath != "" {
+		last = cmp.Or(r.looks.at(source), known)
 	}
 	dir, err := scratch()
 	if err != nil {
@@ -114,10 +121,10 @@ func (r *reconciler) look(ctx context.Context, source *v1alpha1.Source) (*v1alph
 	defer os.RemoveAll(dir)
 	var found fetched
 	if source.Spec.Git != nil {
-		found, err = r.lookAtGit(ctx, source, known, dir)
+		found, err = r.lookAtGit(ctx, source, last, dir)
 	} else {
 		var ready *v1alpha1.SourceArtifact
-		if found, ready, err = r.lookAtImage(ctx, source, known, dir); ready != nil {
+		if found, ready, err = r.lookAtImage(ctx, source, last, dir); ready != nil {
 			return ready, nil
 		}
 	}
@@ -127,7 +134,16 @@ func (r *reconciler) look(ctx context.Context, source *v1alpha1.Source) (*v1alph
 	if found.same {
 		return source.Status.Artifact, nil
 	}
-	return r.store(ctx, source, found)
+	stored, err := r.store(ctx, source, found)
+	if err != nil || source.Spec.SubPath == "" {
+		return stored, err
+	}
+	if known != "" && stored.Digest == has.Digest {
+		r.looks.keep(source, found.revision)
+		return has, nil // a change elsewhere is none: nothing that follows this folder is to begin anew
+	}
+	r.looks.drop(client.ObjectKeyFromObject(source)) // the artifact tells, once it stands in the status
+	return stored, nil
 }
 
 // isStored says whether an artifact is still in the registry, which may have lost its volume. When that cannot be asked

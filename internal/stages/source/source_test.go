@@ -305,6 +305,37 @@ func TestCommitAndFolder(t *testing.T) {
 	}
 }
 
+// TestChangesElsewhere: what is committed beside the folder that counts is no news, to a fresh process either.
+func TestChangesElsewhere(t *testing.T) {
+	w := newWorld(t, fromGit(func(s *v1alpha1.SourceSpec) { s.SubPath = "web" }))
+	dir := w.repo("app")
+	w.commit(dir, map[string]string{"web/a": "a", "api/b": "b"})
+	first, _ := w.reconcile()
+	for round := range 2 {
+		elsewhere := w.commit(dir, map[string]string{"api/b": strings.Repeat("b", 2+round)})
+		again, _ := w.reconcile()
+		if again.ResourceVersion != first.ResourceVersion {
+			t.Errorf("a commit elsewhere has made the artifact %+v", again.Status.Artifact)
+		}
+		if got := w.reconciler.looks.at(again); got != "main@sha1:"+elsewhere {
+			t.Errorf("looked at up to %s, want %s, so that it is not fetched again", got, elsewhere)
+		}
+		w.reconciler.looks = looks{} // a restart
+	}
+	w.commit(dir, map[string]string{"api/b": "other"})
+	w.reconcile()
+	changed := w.commit(dir, map[string]string{"web/a": "later"})
+	for range 2 {
+		found, _ := w.reconcile()
+		if got := w.files(found)["a"]; got != "later" || found.Status.Artifact.Revision != "main@sha1:"+changed {
+			t.Errorf("artifact %+v with %q, want revision %s", found.Status.Artifact, got, changed)
+		}
+		if got := w.reconciler.looks.at(found); got != "" {
+			t.Errorf("the look at %s stands in the way of the artifact", got)
+		}
+	}
+}
+
 func TestSubmodules(t *testing.T) {
 	w := newWorld(t, fromGit(func(s *v1alpha1.SourceSpec) { s.Git.RecurseSubmodules = true }))
 	library := w.repo("library")
