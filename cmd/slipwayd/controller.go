@@ -39,6 +39,7 @@ import (
 	"slipway.dev/slipway/internal/stages/testrun"
 	"slipway.dev/slipway/internal/supplychain/controller"
 	"slipway.dev/slipway/internal/version"
+	"slipway.dev/slipway/registry/events"
 )
 
 const (
@@ -201,6 +202,14 @@ func (o controllerOptions) gitAliases() map[string]string {
 	return map[string]string{o.gitPublished: o.gitServer}
 }
 
+// gitEvents is where the environment's git server tells of pushes.
+func (o controllerOptions) gitEvents() string {
+	if o.gitServer == "" {
+		return ""
+	}
+	return "http://" + o.gitServer + events.Path
+}
+
 // setup adds everything that the pod runs.
 func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, logger *slog.Logger) error {
 	if err := controller.Setup(mgr, controller.Options{
@@ -238,7 +247,10 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 		return fmt.Errorf("setting up the convention stage: %w", err)
 	}
 	if registry := source.Stored(options.registryAliases); registry != "" {
-		if err := source.Setup(ctx, mgr, source.Options{Aliases: options.registryAliases, Registry: registry, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger}); err != nil {
+		if err := source.Setup(ctx, mgr, source.Options{
+			Aliases: options.registryAliases, Registry: registry, Secrets: secrets, MaxConcurrent: options.maxConcurrent, Logger: logger,
+			GitAliases: options.gitAliases(), EventsURL: options.registryEvents, GitEventsURL: options.gitEvents(),
+		}); err != nil {
 			return fmt.Errorf("setting up the source stage: %w", err)
 		}
 	}

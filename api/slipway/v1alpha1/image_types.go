@@ -85,6 +85,10 @@ type ImageStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
+	// lastHandledRequest is the value of the annotation slipway.dev/requested-at that was last heeded.
+	// +optional
+	LastHandledRequest string `json:"lastHandledRequest,omitempty"`
+
 	// conditions holds one, Ready. While it is not True its message says why, and what to do about it.
 	// +optional
 	// +listType=map

@@ -99,6 +99,10 @@ type ReleaseStatus struct {
 	// +listType=atomic
 	Inventory []ReleasedObject `json:"inventory,omitempty"`
 
+	// lastHandledRequest is the value of the annotation slipway.dev/requested-at that was last heeded.
+	// +optional
+	LastHandledRequest string `json:"lastHandledRequest,omitempty"`
+
 	// conditions holds one, Ready: Unknown while objects are on their way, False with the object's name and why when one
 	// has failed.
 	// +optional

@@ -21,6 +21,7 @@ import (
 	"slipway.dev/slipway/internal/fulfil"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/internal/ui"
+	"slipway.dev/slipway/internal/wake"
 	"slipway.dev/slipway/registry/contents"
 )
 
@@ -48,9 +49,11 @@ type Deps struct {
 	Workloads func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
 	// Explain reads a workload and what has come of it.
 	Explain func(ctx context.Context, config *rest.Config, namespace, workload string) (*explain.Node, error)
-	Status  func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
-	Doctor  func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
-	List    func(context.Context) ([]environment.Name, error)
+	// Reconcile asks what an argument names to look again.
+	Reconcile func(ctx context.Context, config *rest.Config, o *ReconcileOptions) ([]wake.Result, error)
+	Status    func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
+	Doctor    func(context.Context, bootstrap.DoctorOptions) ([]bootstrap.Finding, error)
+	List      func(context.Context) ([]environment.Name, error)
 
 	SaveImages     func(context.Context, bootstrap.SaveOptions) ([]bundle.Image, error)
 	RequiredImages func(context.Context) ([]bootstrap.RequiredImage, error)
@@ -69,7 +72,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 		LookAround: dev.LookAround, Build: fulfil.Once, WatchBuilds: fulfil.Watch,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
-		Explain:  explainWorkload,
+		Explain: explainWorkload, Reconcile: askAgain,
 		Registry: findRegistry, Git: findGit, InUse: imagesInUse, Collect: collectImages,
 	}
 }

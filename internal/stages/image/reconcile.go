@@ -101,6 +101,7 @@ func (r *reconciler) publish(ctx context.Context, image *v1alpha1.Image, found o
 	before := image.DeepCopy()
 	status := &image.Status
 	status.ObservedGeneration = image.Generation
+	status.LastHandledRequest = image.Annotations[v1alpha1.AnnotationRequestedAt]
 	status.Complete = found.failure == nil
 	condition := metav1.Condition{
 		Type:               v1alpha1.ConditionReady,

@@ -68,6 +68,9 @@ func settle(release *v1alpha1.Release, status metav1.ConditionStatus, reason, me
 // step does what is to be done now, and returns after how long there is more. before is the Release as the API server has
 // it.
 func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release) (time.Duration, error) {
+	asked := release.Annotations[v1alpha1.AnnotationRequestedAt]
+	again := asked != release.Status.LastHandledRequest
+	release.Status.LastHandledRequest = asked
 	api, err := r.as(ctx, release)
 	if err != nil {
 		return 0, err
@@ -92,7 +95,7 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 		return 0, err
 	}
 	interval := duration(release.Spec.Interval, defaultInterval)
-	if made.generation != release.Generation || r.now().Sub(made.appliedAt) >= interval {
+	if again || made.generation != release.Generation || r.now().Sub(made.appliedAt) >= interval {
 		if err := r.apply(ctx, api, release, members); err != nil {
 			return 0, err
 		}

@@ -43,6 +43,7 @@ type reconciler struct {
 	named       string            // as users name it
 	git         http.RoundTripper // to git servers
 	transport   http.RoundTripper // to the registry
+	streams     []*stream
 	interval    time.Duration
 	log         *slog.Logger
 	looks       looks

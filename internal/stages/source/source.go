@@ -15,8 +15,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	gitclient "slipway.dev/slipway/internal/git/client"
 	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/internal/version"
 )
@@ -33,6 +37,12 @@ type Options struct {
 	Aliases map[string]string
 	// Registry is where artifacts are stored, as users write it: one that Aliases knows.
 	Registry string
+	// GitAliases maps a git server's host and port as users write it to the one to connect to in the cluster.
+	GitAliases map[string]string
+	// EventsURL and GitEventsURL are the push event streams of a registry and of a git server (see registry/events and
+	// internal/git/events), which are the hosts of the URLs. A push wakes the Sources that follow what was pushed; empty
+	// means that only the interval does.
+	EventsURL, GitEventsURL string
 	// Secrets reads credentials.
 	Secrets pull.Secrets
 	// Interval is how often to look at Sources that do not say; 0 means DefaultInterval.
@@ -44,7 +54,7 @@ type Options struct {
 }
 
 // Setup adds the stage to mgr, which runs it. It needs v1alpha1.AddToScheme on mgr's scheme.
-func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
+func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	r, err := newReconciler(mgr.GetClient(), mgr.GetAPIReader(), options)
 	if err != nil {
 		return err
@@ -52,13 +62,26 @@ func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
 	if options.MaxConcurrent == 0 {
 		options.MaxConcurrent = defaultConcurrency
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	builder := ctrl.NewControllerManagedBy(mgr).
 		Named("source").
 		// Every change is looked at, that of a status too: it is how a status written from a cache that lagged
 		// behind is seen and put right.
 		For(&v1alpha1.Source{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent}).
-		Complete(r)
+		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent})
+	if len(r.streams) > 0 {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.Source{}, followedField, index(r.streams)); err != nil {
+			return err
+		}
+		wakes := make(chan event.GenericEvent)
+		for _, stream := range r.streams {
+			stream.sources, stream.wakes = mgr.GetClient(), wakes
+			if err := mgr.Add(stream); err != nil {
+				return err
+			}
+		}
+		builder = builder.WatchesRawSource(source.Channel(wakes, &handler.EnqueueRequestForObject{}))
+	}
+	return builder.Complete(r)
 }
 
 func newReconciler(cluster client.Client, accounts client.Reader, options Options) (*reconciler, error) {
@@ -73,9 +96,13 @@ func newReconciler(cluster client.Client, accounts client.Reader, options Option
 		return nil, errNoRegistry
 	}
 	registries := transport.NewUserAgent(pull.NewTransport(options.Aliases), "slipway/"+version.Version())
-	git := http.DefaultTransport.(*http.Transport).Clone()
-	git.ResponseHeaderTimeout = time.Minute
+	git := gitclient.NewTransport(options.GitAliases)
+	streams, err := newStreams(options, struct{ git, registry http.RoundTripper }{git, pull.NewTransport(options.Aliases)})
+	if err != nil {
+		return nil, err
+	}
 	return &reconciler{
+		streams:     streams,
 		client:      cluster,
 		secrets:     options.Secrets,
 		credentials: pull.Credentials{Accounts: accounts, Secrets: options.Secrets},

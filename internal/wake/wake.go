@@ -1,0 +1,202 @@
+// Package wake asks stages of a supply chain to look again at once, and waits until they have: those that follow
+// something outside of the cluster, of which nothing may tell. What they find is theirs to say.
+package wake
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	carto "slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/hint"
+	"slipway.dev/slipway/internal/kube"
+)
+
+// kinds are those that heed the annotation slipway.dev/requested-at, and say so in status.lastHandledRequest.
+var kinds = []struct{ kind, plural string }{{"Source", "sources"}, {"Image", "images"}, {"Release", "releases"}}
+
+// Kinds are the kinds that can be asked, as users write them.
+func Kinds() []string {
+	var names []string
+	for _, one := range kinds {
+		names = append(names, strings.ToLower(one.kind))
+	}
+	return names
+}
+
+// Target is an object that is asked to look again.
+type Target struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+
+	resource schema.GroupVersionResource
+}
+
+// String is the target as users write it.
+func (t Target) String() string { return strings.ToLower(t.Kind) + "/" + t.Name }
+
+// Result is what a target said after it had looked.
+type Result struct {
+	Target
+	// Observed is whether it has looked; false where nobody waited for that.
+	Observed bool                   `json:"observed"`
+	Ready    metav1.ConditionStatus `json:"ready,omitempty"`
+	Reason   string                 `json:"reason,omitempty"`
+	Message  string                 `json:"message,omitempty"`
+	// Revision is what it has put out last: a revision or an image.
+	Revision string        `json:"revision,omitempty"`
+	Took     time.Duration `json:"took,omitempty"` // nanoseconds, from the request until it was observed
+}
+
+// Parse reads KIND/NAME; the kind may be written as singular or plural, with or without its group.
+func Parse(namespace, argument string) (Target, error) {
+	written, name, _ := strings.Cut(argument, "/")
+	kind := strings.TrimSuffix(strings.ToLower(written), "."+v1alpha1.GroupVersion.Group)
+	for _, one := range kinds {
+		if kind == one.plural || kind == strings.ToLower(one.kind) {
+			if name == "" {
+				return Target{}, fmt.Errorf("%q has no name: write %s/NAME", argument, kind)
+			}
+			return target(one.kind, namespace, name)
+		}
+	}
+	return Target{}, hint.Withf(fmt.Errorf("there is nothing to ask a %s for", written),
+		"these look outside of the cluster: %s; all others are woken by what they depend on", strings.Join(Kinds(), ", "))
+}
+
+func target(kind, namespace, name string) (Target, error) {
+	for _, one := range kinds {
+		if one.kind == kind {
+			return Target{Kind: kind, Namespace: namespace, Name: name, resource: v1alpha1.GroupVersion.WithResource(one.plural)}, nil
+		}
+	}
+	return Target{}, fmt.Errorf("a %s cannot be asked", kind)
+}
+
+// Workload finds what of a workload's supply chain, and of its delivery, can be asked.
+func Workload(ctx context.Context, cluster dynamic.Interface, namespace, name string) ([]Target, error) {
+	workload, err := cluster.Resource(carto.GroupVersion.WithResource("workloads")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, hint.Withf(fmt.Errorf("there is no workload %s in namespace %s", name, namespace), "`slipway status` lists them; -n chooses another namespace")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading workload %s/%s: %w", namespace, name, err)
+	}
+	found, deliverables := stamped(workload)
+	for _, one := range deliverables {
+		deliverable, err := cluster.Resource(carto.GroupVersion.WithResource("deliverables")).Namespace(one.Namespace).Get(ctx, one.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading deliverable %s/%s: %w", one.Namespace, one.Name, err)
+		}
+		more, _ := stamped(deliverable)
+		found = append(found, more...)
+	}
+	if len(found) == 0 {
+		return nil, hint.Withf(fmt.Errorf("workload %s/%s has no stage that looks outside of the cluster", namespace, name),
+			"`slipway tree %s -n %s` shows its stages; these can be asked: %s", name, namespace, strings.Join(Kinds(), ", "))
+	}
+	return found, nil
+}
+
+// stamped are the targets and the deliverables that were stamped for an owner.
+func stamped(owner *unstructured.Unstructured) (targets []Target, deliverables []types.NamespacedName) {
+	resources, _, _ := unstructured.NestedSlice(owner.Object, "status", "resources")
+	for _, entry := range resources {
+		resource, is := entry.(map[string]any)
+		if !is {
+			continue
+		}
+		get := func(field string) string {
+			value, _, _ := unstructured.NestedString(resource, "stampedRef", field)
+			return value
+		}
+		namespace := get("namespace")
+		if namespace == "" {
+			namespace = owner.GetNamespace()
+		}
+		switch kind := get("kind"); {
+		case kind == carto.KindDeliverable:
+			deliverables = append(deliverables, types.NamespacedName{Namespace: namespace, Name: get("name")})
+		case strings.HasPrefix(get("apiVersion"), v1alpha1.GroupVersion.Group+"/"):
+			if one, err := target(kind, namespace, get("name")); err == nil && !slices.Contains(targets, one) {
+				targets = append(targets, one)
+			}
+		}
+	}
+	return targets, deliverables
+}
+
+// Ask asks the targets to look again. With wait it returns once all have, or with an error when ctx ends before.
+// request must be a value that no earlier request had.
+func Ask(ctx context.Context, cluster dynamic.Interface, targets []Target, request string, wait bool) ([]Result, error) {
+	start := time.Now()
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRequestedAt: request}}})
+	if err != nil {
+		return nil, err
+	}
+	results := make([]Result, len(targets))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, one := range targets {
+		group.Go(func() error {
+			at := cluster.Resource(one.resource).Namespace(one.Namespace)
+			if _, err := at.Patch(ctx, one.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "slipway"}); err != nil {
+				return fmt.Errorf("asking %s in namespace %s to look again: %w", one, one.Namespace, err)
+			}
+			results[i] = Result{Target: one}
+			if !wait {
+				return nil
+			}
+			return kube.Wait(ctx, one.String()+" to look again", nil, func(ctx context.Context) (bool, string, error) {
+				object, err := at.Get(ctx, one.Name, metav1.GetOptions{})
+				if apierrors.IsNotFound(err) {
+					return false, "", kube.Stop(err)
+				}
+				if err != nil {
+					return false, "", err
+				}
+				results[i] = read(one, object, request)
+				results[i].Took = time.Since(start)
+				return results[i].Observed, saw(one, object), nil
+			})
+		})
+	}
+	return results, group.Wait()
+}
+
+// read reads how a target is.
+func read(one Target, object *unstructured.Unstructured, request string) Result {
+	handled, _, _ := unstructured.NestedString(object.Object, "status", "lastHandledRequest")
+	result := Result{Target: one, Observed: handled == request}
+	status, reason, message := kube.Condition(object, v1alpha1.ConditionReady)
+	result.Ready, result.Reason, result.Message = metav1.ConditionStatus(status), reason, message
+	for _, path := range [][]string{{"artifact", "revision"}, {"latestImage"}, {"revision"}} {
+		if value, found, _ := unstructured.NestedString(object.Object, append([]string{"status"}, path...)...); found && result.Revision == "" {
+			result.Revision = value
+		}
+	}
+	return result
+}
+
+func saw(one Target, object *unstructured.Unstructured) string {
+	_, reason, message := kube.Condition(object, v1alpha1.ConditionReady)
+	if reason == "" {
+		return one.String() + " has not been looked at by the controller yet"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s is still %s: %s", one, reason, message), ": ")
+}
