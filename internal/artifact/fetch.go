@@ -47,11 +47,14 @@ type Source struct {
 
 var digestInURL = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
+// Named is the digest that a URL names, as those of blobs in a registry do; "" when it names none.
+func Named(url string) string { return digestInURL.FindString(url) }
+
 // Fetch unpacks an artifact into dir, which must be there. What it unpacked before an error stays: the caller is to throw
 // the directory away.
 func Fetch(ctx context.Context, source Source, dir string) error {
 	if source.Digest == "" {
-		source.Digest = digestInURL.FindString(source.URL)
+		source.Digest = Named(source.URL)
 	}
 	if source.MaxBytes == 0 {
 		source.MaxBytes = DefaultMaxBytes

@@ -33,6 +33,7 @@ type app struct {
 	url        string          // where the last run that passed was seen to answer; "" is none
 	attempts   int             // how often the run was repeated for an outage
 	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced
+	stock      *stock          // images of the source, for chains that start there
 	noLane     bool            // whether it was said that there can be none
 }
 
@@ -46,7 +47,7 @@ func newApp(s *session, one App) (*app, *loadedWorkload, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	a.name = loaded.object.GetName()
+	a.name, a.stock = loaded.object.GetName(), newStock(a)
 	return a, loaded, nil
 }
 
@@ -72,6 +73,7 @@ func (a *app) refresh() {
 // forget ends the watching of the workload.
 func (a *app) forget() {
 	a.closeLane()
+	a.stock.close()
 	if a.observer != nil {
 		a.observer.close()
 		a.observer = nil

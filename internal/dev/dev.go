@@ -48,6 +48,7 @@ type Options struct {
 	Screen ui.Session
 	Out    io.Writer // gets the apps' URLs, in the order of Apps, when all runs of Once have succeeded
 	Kube   *rest.Config
+	By     string // who answers Builds, and is different for each process; "" means "slipway dev"
 	// Reload reads the kubeconfig again, for a cluster that was made anew while the loop runs; nil means that Kube stays.
 	Reload func() (*rest.Config, error)
 	// Open shows a URL to the user, when a key asks for it; nil means that there is nothing to show it with.
@@ -89,6 +90,9 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if o.Up == "" {
 		o.Up = "slipway up"
+	}
+	if o.By == "" {
+		o.By = "slipway dev"
 	}
 	if o.Observe == nil {
 		o.Observe = func(Report) {}

@@ -60,6 +60,7 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	if a.fromSource {
 		return a.sourceSteps(ctx, r, loaded, observer)
 	}
+	a.stock.close() // the chain started at source before
 	image, err := a.build(ctx, r)
 	if err != nil {
 		return err
@@ -84,7 +85,7 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 		step.done("kept: no file has changed")
 		return a.kept.Image, nil
 	}
-	release, err := a.buildTurn(ctx, step)
+	release, err := a.buildTurn(ctx, step.update)
 	if err != nil {
 		return nil, step.fail(err)
 	}
@@ -110,11 +111,11 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 }
 
 // buildTurn waits until fewer builds are under way than may be.
-func (a *app) buildTurn(ctx context.Context, s *step) (release func(), err error) {
+func (a *app) buildTurn(ctx context.Context, say func(string)) (release func(), err error) {
 	select {
 	case a.builds <- struct{}{}:
 	default:
-		s.update("waiting for the other builds")
+		say("waiting for the other builds")
 		select {
 		case a.builds <- struct{}{}:
 		case <-ctx.Done():

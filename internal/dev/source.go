@@ -33,13 +33,19 @@ func (a *app) readSource(ctx context.Context) (*tree.Tree, error) {
 	return tree.Read(ctx, rules)
 }
 
-// sourceSteps are the steps of a run whose chain starts at source: nothing is built here; the tree is pushed as an
-// artifact, and what the chain makes of it is followed.
+// sourceSteps are the steps of a run whose chain starts at source: the tree is pushed as an artifact, and what the chain
+// makes of it is followed. Where the chain asks for an image (a Build), that is built beside.
 func (a *app) sourceSteps(ctx context.Context, r *record, loaded *loadedWorkload, o *observer) error {
 	read, packed, err := a.pack(ctx, r)
 	if err != nil {
 		return err
 	}
+	a.stock.serve(r.report.Namespace, r.report.Workload)
+	ahead, err := a.stock.add(ctx, r, packed)
+	if err != nil {
+		return err
+	}
+	defer ahead.hide()
 	place := sourceRepository(a.around.registry, r.report.Namespace, r.report.Workload)
 	reference, err := a.pushTo(ctx, r, place, packed)
 	if err != nil {
@@ -60,7 +66,9 @@ func (a *app) sourceSteps(ctx context.Context, r *record, loaded *loadedWorkload
 		return err
 	}
 	a.noteDigest(reference.DigestStr())
-	return a.arrive(ctx, r, o, goal)
+	inner, free := unlessNotBuilt(ctx, ahead)
+	defer free()
+	return ahead.because(inner, a.arrive(inner, r, o, goal))
 }
 
 // sourceRepository is where the artifacts of a workload's source are; no app's image can be there.

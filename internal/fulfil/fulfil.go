@@ -6,7 +6,10 @@ package fulfil
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"strings"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -15,6 +18,7 @@ import (
 
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry"
@@ -23,7 +27,7 @@ import (
 // DefaultJobs is how many images are built at once: a compiler uses several processors by itself.
 const DefaultJobs = 2
 
-// Options are what Watch and Once need. All but Namespace, Workload, Hosts, Jobs, Stock and Observe must be set.
+// Options are what Watch and Once need. Cluster, Registry, Platform, By and Pusher must be set.
 type Options struct {
 	Cluster   dynamic.Interface
 	Namespace string // whose Builds; "" means those of all
@@ -35,14 +39,16 @@ type Options struct {
 
 	// By says who builds, and is different for each process: the one of several that claims a request fulfils it.
 	By string
-	// NewBuilder makes a builder; each Build gets one of its own.
+	// NewBuilder makes a builder; each Build gets one of its own. Nil means that nothing is given but what is in stock.
 	NewBuilder func() (build.Builder, error)
 	Pusher     *registry.Pusher
 	Jobs       int // at once; 0 means DefaultJobs
 	// Stock has images that were built before they were asked for; nil means none.
 	Stock Stock
+	// Restocked has a value when Stock may have more than before; nil means never.
+	Restocked <-chan struct{}
 
-	Progress ui.Progress
+	Progress ui.Progress // nil discards
 	// Observe is told of what became of each request that was worked on, as soon as the stage has seen it, by one
 	// goroutine at a time; nil is allowed.
 	Observe func(Outcome)
@@ -56,8 +62,26 @@ type Order struct {
 	Image           string // the repository
 	Env             map[string]string
 	Main            string // the main package; "" means the only one
-	Config          string // is the same for the same Image, Env and Main
 	Reason          string
+	ID              string // the request's
+}
+
+// Digest is that of the source's archive; "" when it is not known.
+func (o Order) Digest() string {
+	if o.Source.Digest != "" {
+		return o.Source.Digest
+	}
+	return artifact.Named(o.Source.URL)
+}
+
+// Alike says whether two orders are the same, but for the source.
+func (o Order) Alike(other Order) bool {
+	return o.Program == other.Program && o.Image == other.Image && o.Main == other.Main && maps.Equal(o.Env, other.Env)
+}
+
+// Again says whether an image of the same source and configuration is wanted anew.
+func (o Order) Again() bool {
+	return !strings.Contains(o.Reason, v1alpha1.CauseSource) && !strings.Contains(o.Reason, v1alpha1.CauseConfig)
 }
 
 // Made is an image that was pushed.
@@ -70,11 +94,17 @@ type Made struct {
 
 // Stock has images that were built before they were asked for, or are being built.
 type Stock interface {
-	// Has says whether Take would give something.
+	// Expect is told of each order that there may be: of a Build as it is, with another source. It returns at once.
+	Expect(Order)
+	// Has says whether Take may give something.
 	Has(Order) bool
-	// Take returns the image of an order, when it is built. An error that is a *Refusal is the answer.
+	// Take returns the image of an order, when it is built. An error that is a *Refusal is the answer; ErrOutOfStock says
+	// that there is none.
 	Take(context.Context, Order) (*Made, error)
 }
+
+// ErrOutOfStock means that an image is not in stock, or not any more.
+var ErrOutOfStock = errors.New("it is not in stock")
 
 // Outcome is what became of a request.
 type Outcome struct {
@@ -96,11 +126,14 @@ func (r *Refusal) Error() string { return r.Err.Error() }
 // Unwrap returns Err.
 func (r *Refusal) Unwrap() error { return r.Err }
 
-// orderOf reads what a Build's request asks for.
+// orderOf reads what a Build asks for.
 func orderOf(b *v1alpha1.Build) Order {
 	o := Order{
 		Namespace: b.Namespace, Name: b.Name, Program: b.Labels[cartov1alpha1.LabelWorkloadName], Image: b.Spec.Image,
-		Source: b.Status.Request.Source, Config: b.Status.Request.Config, Reason: b.Status.Request.Reason, Env: map[string]string{},
+		Source: b.Spec.Source, Env: map[string]string{},
+	}
+	if request := b.Status.Request; request != nil {
+		o.Source, o.Reason, o.ID = request.Source, request.Reason, request.ID
 	}
 	if o.Program == "" {
 		o.Program = b.Name

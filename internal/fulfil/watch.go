@@ -38,6 +38,9 @@ func newFulfiller(o Options) *fulfiller {
 	if o.Observe == nil {
 		o.Observe = func(Outcome) {}
 	}
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
 	return &fulfiller{Options: o, slots: make(chan struct{}, o.Jobs), workers: map[types.NamespacedName]*worker{}, left: make(chan struct{})}
 }
 
@@ -50,8 +53,23 @@ func Watch(ctx context.Context, o Options) error {
 		return err
 	}
 	defer end()
-	<-ctx.Done()
-	return ctx.Err()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-f.Restocked:
+			f.wake()
+		}
+	}
+}
+
+// wake has all workers look again.
+func (f *fulfiller) wake() {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	for _, w := range f.workers {
+		w.wake()
+	}
 }
 
 // Once fulfils the requests that are open now, and returns when the stage has seen what became of them. A request that
@@ -156,6 +174,9 @@ func (f *fulfiller) tell(object any, deleted bool) {
 		return
 	}
 	key := types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
+	if f.Stock != nil && !deleted {
+		f.Stock.Expect(orderOf(b))
+	}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	w := f.workers[key]

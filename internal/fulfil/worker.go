@@ -55,6 +55,10 @@ func (w *worker) hear(b *v1alpha1.Build, deleted bool) {
 		}
 		w.Observe(outcome)
 	}
+	w.wake()
+}
+
+func (w *worker) wake() {
 	select {
 	case w.news <- struct{}{}:
 	default:
@@ -111,6 +115,9 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	}
 	order, id := orderOf(b), b.Status.Request.ID
 	inStock := w.Stock != nil && w.Stock.Has(order)
+	if w.NewBuilder == nil && !inStock {
+		return 0
+	}
 	if left := taken(b, w.By, time.Now()); left > 0 && !inStock {
 		return left + time.Second
 	}
@@ -123,7 +130,7 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	case err == nil:
 		w.tries = 0
 		return 0
-	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone):
+	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone), errors.Is(err, ErrOutOfStock):
 		return 0
 	case errors.Is(err, errTaken):
 		return time.Second // the news of who took it may come later than that

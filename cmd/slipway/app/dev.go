@@ -134,7 +134,7 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		Once: o.Once, Timeout: o.Timeout,
 		Screen: screen, Out: resultOut(o), Kube: config, Open: openBrowser,
 		Reload:     func() (*rest.Config, error) { return kube.ConfigFor(o.Kubeconfig, o.Name.Context()) },
-		ReportFile: o.Report, Up: "slipway up" + named(o.Name),
+		ReportFile: o.Report, Up: "slipway up" + named(o.Name), By: builderName("slipway dev"),
 		Collect: func(ctx context.Context) (string, error) {
 			report, err := o.deps.Collect(ctx, o.Name, collect.Options{Budget: o.Budget, Grace: collect.DefaultGrace})
 			if err != nil || report.Removed() == 0 {

@@ -4,21 +4,19 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
 )
-
-var digestInURL = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
 
 // sourceKey is the same for equal sources: the artifact's digest, and where that is not known the URL and the revision.
 func sourceKey(source v1alpha1.BuildSource) string {
 	if source.Digest != "" {
 		return source.Digest
 	}
-	if digest := digestInURL.FindString(source.URL); digest != "" {
+	if digest := artifact.Named(source.URL); digest != "" {
 		return digest
 	}
 	return source.URL + " " + source.Revision
