@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Usage: scripts/bench.sh [NAME]
+# Usage: scripts/bench.sh [NAME [FLAG...]]
 #
-# Measures slipway (SLIPWAY_BIN) and writes docs/benchmarks.md; with NAME it measures that figure, and what comes with it, alone.
+# Measures slipway (SLIPWAY_BIN) and writes docs/benchmarks.md; with NAME it measures that figure, and what comes with it, alone. FLAGs are those of
+# internal/bench, such as -soak 1h for dev_memory.
 # Nothing else that is heavy should run on the machine.
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=machine.sh
@@ -14,4 +15,4 @@ need_go
 cd "$ROOT"
 KUBEBUILDER_ASSETS=${KUBEBUILDER_ASSETS:-$(scripts/images/assets.sh)}
 export KUBEBUILDER_ASSETS
-go run -buildvcs=false ./internal/bench -only "${1:-}"
+go run -buildvcs=false ./internal/bench -only "${1:-}" "${@:2}"

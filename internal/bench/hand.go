@@ -71,8 +71,11 @@ func (l *loop) pushByHand(ctx context.Context) (string, error) {
 	return repository + "@" + digest.String(), err
 }
 
-// deployByHand makes the Deployment that is kept by hand: the chain's own, under another name.
+// deployByHand makes the Deployment that is kept by hand, the chain's own under another name, and the programs for it.
 func (l *loop) deployByHand(ctx context.Context) error {
+	if err := l.buildTools(ctx); err != nil {
+		return err
+	}
 	ref, err := l.pushByHand(ctx)
 	if err != nil {
 		return err

@@ -135,9 +135,6 @@ func newLoop(ctx context.Context, b *bench) (*loop, error) {
 		bench: b, client: client, registry: hosting.Data["registry"], source: filepath.Join(b.work, "dev"), byHand: filepath.Join(b.work, "hand"),
 		builder: gobinary.New(appfile.Go{}, &baseimage.Finder{Own: baseimage.Own{CACertificates: certificates, ZoneInfo: zones}}),
 	}
-	if err := l.buildTools(ctx); err != nil {
-		return nil, err
-	}
 	for _, dir := range []string{l.source, l.byHand} {
 		if err := os.CopyFS(dir, os.DirFS(filepath.Join(b.root, "examples", "hello"))); err != nil {
 			return nil, err

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // figure is one line of the result.
@@ -37,6 +38,7 @@ var measurements = []measurement{
 	{[]string{"loop_ratio", "push_to_deployment"}, measureLoop},
 	{[]string{"push_ratio", "layer_plain", "layer_gzip", "layer_zstd"}, measurePush},
 	{[]string{"sync_ratio"}, measureSync},
+	{[]string{"dev_memory"}, measureSoak},
 	{[]string{"realize_rate", "realize_edit", "realize_requests", "controller_rss", "controller_rss_1000", "controller_idle"}, measureScale},
 }
 
@@ -46,15 +48,17 @@ type bench struct {
 	root    string // the checkout
 	work    string // a temporary folder
 	pairs   int
+	soak    time.Duration // how long dev_memory saves
 }
 
 func main() {
 	only := flag.String("only", "", "measure the figure of this `name` alone")
 	pairs := flag.Int("pairs", 5, "how many pairs a median is taken of")
+	soak := flag.Duration("soak", 3*time.Minute, "how long dev_memory saves, 100 times a minute")
 	output := flag.String("o", "docs/benchmarks.md", "the `file` to write")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *only, *pairs, *output)
+	err := run(ctx, bench{pairs: *pairs, soak: *soak}, *only, *output)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -62,7 +66,7 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, only string, pairs int, output string) error {
+func run(ctx context.Context, b bench, only, output string) error {
 	program, err := filepath.Abs(os.Getenv("SLIPWAY_BIN"))
 	if err != nil || os.Getenv("SLIPWAY_BIN") == "" {
 		return fmt.Errorf("SLIPWAY_BIN names no program: %w", err)
@@ -76,7 +80,7 @@ func run(ctx context.Context, only string, pairs int, output string) error {
 		return err
 	}
 	defer os.RemoveAll(work)
-	b := &bench{slipway: program, root: root, work: work, pairs: pairs}
+	b.slipway, b.root, b.work = program, root, work
 	var all []figure
 	known := false
 	for _, m := range measurements {
@@ -84,7 +88,7 @@ func run(ctx context.Context, only string, pairs int, output string) error {
 			continue
 		}
 		known = true
-		figures, err := m.run(ctx, b)
+		figures, err := m.run(ctx, &b)
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", strings.Join(m.names, ", "), err)
 		}
