@@ -3,159 +3,159 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	dockerengine "slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
-	"slipway.dev/slipway/internal/git/container"
 )
 
 const gitopsWorkload = `apiVersion: carto.run/v1alpha1
 kind: Workload
-metadata: {name: shop, namespace: gitops, labels: {example.com/from: gitops}}
-spec: {serviceAccountName: chain, image: IMAGE}
+metadata: {name: NAME, namespace: gitops, labels: {example.com/from: gitops}}
+spec:
+  image: IMAGE
+  params: [{name: more, value: MORE}]
+---
 `
 
-// TestGitOps goes from a workload over a commit on the environment's git server to the delivered pod; then a commit that
-// cannot become ready, one that repairs it, drift, and a git server that was away.
-func TestGitOps(t *testing.T) {
-	e := newEnv(t, "e2e-gitops")
-	e.run("up", "--name", e.name, "--profile", "minimal", "--progress", "plain")
-	registry := e.status().Registry.Address
-	e.fails(1, []string{"has no git server"}, "git", "url", "--name", e.name)
-	e.startGit()
+// gitops is an environment with a chain from an image over git to a pod, and two images.
+type gitops struct {
+	*env
+	one, two string
+}
 
-	name, err := environment.Parse(e.name)
-	if err != nil {
-		t.Fatal(err)
-	}
+// TestGitOps goes from a workload over a commit on the environment's git server to the delivered pod, as profile testing
+// does; then what can go wrong on the way.
+func TestGitOps(t *testing.T) {
+	g := &gitops{env: newEnv(t, "e2e-gitops")}
+	g.run("up", "--name", g.name, "--profile", "testing", "--progress", "plain")
+	name := environment.Name(g.name)
 	manifests, err := os.ReadFile(filepath.Join("testdata", "gitops.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, two := push(t, registry+"/apps/one", buildApp(t, "one")), push(t, registry+"/apps/two", buildApp(t, "two"))
-	e.apply(strings.ReplaceAll(string(manifests), "GITSERVER", name.GitInCluster()))
-	e.workload(one)
-	took := e.delivered(one)
-	t.Logf("from a new workload to the delivered pod: %v", took)
-	first := e.gitLog()
-	if len(first) != 1 || len(first[0].Files) != 1 || first[0].Files[0] != "config/gitops/shop/delivery.yml" {
-		t.Fatalf("the log is %+v", first)
+	registry := g.status().Registry.Address
+	g.one, g.two = push(t, registry+"/apps/one", buildApp(t, "one")), push(t, registry+"/apps/two", buildApp(t, "two"))
+	g.apply(strings.ReplaceAll(string(manifests), "GITSERVER", name.GitInCluster()))
+	for _, part := range []struct {
+		name string
+		run  func(*gitops)
+	}{
+		{"life", (*gitops).life}, {"never ready", (*gitops).neverReady}, {"sources that cannot be", (*gitops).badSources}, {"servers away", (*gitops).serversAway},
+		{"controller killed", (*gitops).controllerKilled}, {"registry instead of git", (*gitops).bundle}, {"ten at once", (*gitops).ten},
+	} {
+		t.Run(part.name, func(t *testing.T) {
+			own := *g.env
+			own.t = t
+			part.run(&gitops{env: &own, one: g.one, two: g.two})
+		})
 	}
-	if s := e.status(); !s.Ready {
-		t.Errorf("status %+v", s)
-	}
-
-	e.workload(two)
-	t.Logf("from a changed workload to the delivered pod: %v", e.delivered(two))
-
-	// A commit that can never become ready: the object is named, the last good one keeps running.
-	missing := registry + "/apps/missing:v1"
-	e.workload(missing)
-	e.sees("the release has failed", func(out string) bool {
-		return strings.Contains(out, "NotReady") && strings.Contains(out, "Deployment gitops/shop") && strings.Contains(out, "apps/missing")
-	}, "get", "release", "shop", "-n", "gitops", "-o", `jsonpath={.status.conditions[0].reason} {.status.conditions[0].message}`)
-	if running := e.kubectl("get", "pods", "-n", "gitops", "--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].spec.containers[*].image}"); running != two {
-		t.Errorf("%q is running, want %s", running, two)
-	}
-	e.sees("the deliverable is not ready", func(out string) bool { return out == "False" },
-		"get", "deliverable", "shop", "-n", "gitops", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
-	e.workload(one)
-	e.delivered(one)
-	before := len(e.gitLog())
-	if before != 4 {
-		t.Errorf("%d commits, want 4", before)
-	}
-
-	// Drift is put right, and makes no commit.
-	e.kubectl("delete", "deployment", "shop", "-n", "gitops")
-	e.delivered(one)
-
-	// The git server is away when the workload changes.
-	docker(t, "kill", name.Git())
-	docker(t, "rm", name.Git())
-	e.workload(two)
-	e.sees("the commit says that the git server is away", func(out string) bool { return strings.Contains(out, "Unreachable") },
-		"get", "gitcommit", "shop", "-n", "gitops", "-o", "jsonpath={.status.conditions[0].reason}")
-	e.startGit()
-	e.delivered(two)
-	// The controller dies: nothing is committed again.
-	e.kubectl("delete", "pod", "-n", "slipway-system", "-l", "app.kubernetes.io/name=slipway-controller", "--force", "--grace-period=0")
-	e.kubectl("rollout", "status", "deployment/slipway-controller", "-n", "slipway-system", "--timeout=120s")
-	e.workload(one)
-	e.delivered(one)
-	if now := len(e.gitLog()); now != before+2 {
-		t.Errorf("%d commits, want %d", now, before+2)
-	}
-
-	e.run("git", "clone", "--name", e.name, "slipway/config", filepath.Join(e.home, "clone"))
-	if content, err := os.ReadFile(filepath.Join(e.home, "clone/config/gitops/shop/delivery.yml")); err != nil || !strings.Contains(string(content), one) {
-		t.Errorf("the clone has %s, %v", content, err)
-	}
-	e.run("down", "--name", e.name)
+	g.run("down", "--name", g.name)
 	if left := docker(t, "ps", "-aq", "--filter", "name=^"+name.Git()+"$") + docker(t, "volume", "ls", "-q", "--filter", "name=^"+name.Git()+"$"); left != "" {
 		t.Errorf("down has left %s", left)
 	}
 }
 
-// startGit does what `up` does where the profile has a git server.
-func (e *env) startGit() {
-	e.t.Helper()
-	engine, err := dockerengine.Connect(e.t.Context())
-	if err != nil {
-		e.t.Fatal(err)
+// life: made, changed, repaired, pruned; a commit for each change and for nothing else.
+func (g *gitops) life() {
+	g.workload("shop", g.one, "")
+	g.t.Logf("from a new workload to the delivered pod: %v", g.delivered("shop", g.one))
+	first := g.commits("shop")
+	if len(first) != 1 || !slices.Equal(first[0].Files, []string{"config/gitops/shop/delivery.yml"}) {
+		g.t.Fatalf("the log is %+v", first)
 	}
-	defer engine.Close()
-	name := environment.Name(e.name)
-	registry, err := engine.Container(e.t.Context(), name.Registry())
-	if err != nil {
-		e.t.Fatal(err)
+	g.workload("shop", g.two, "file")
+	g.t.Logf("from a changed workload to the delivered pod: %v", g.delivered("shop", g.two))
+	g.sees("the second file is applied", func(out string) bool { return out == "file" }, "get", "configmap", "shop-more", "-n", "gitops", "-o", "jsonpath={.data.more}")
+	g.workload("shop", g.two, "")
+	g.eventually("the second file's object is pruned", func() (bool, string) {
+		out, err := g.tryKubectl("", "get", "configmap", "shop-more", "-n", "gitops")
+		return err != nil && strings.Contains(out, "NotFound"), out
+	})
+	// Drift: what is gone comes back, and what others have changed becomes as it was.
+	g.kubectl("delete", "deployment", "shop", "-n", "gitops")
+	g.lookAgain("shop")
+	g.delivered("shop", g.two)
+	g.kubectl("set", "image", "deployment/shop", "-n", "gitops", "workload="+g.one)
+	g.lookAgain("shop")
+	g.delivered("shop", g.two)
+	if now := g.commits("shop"); len(now) != 3 {
+		g.t.Errorf("%d commits, want 3", len(now))
 	}
-	options := container.Options{Image: registry.Image, Port: freePort(e.t)}
-	for again, want := range []bool{true, false} {
-		if changed, err := container.Ensure(e.t.Context(), engine, name, options); err != nil || changed != want {
-			e.t.Fatalf("Ensure, time %d: changed %t, %v", again+1, changed, err)
-		}
+	g.run("git", "clone", "--name", g.name, "slipway/config", filepath.Join(g.home, "clone"))
+	if content, err := os.ReadFile(filepath.Join(g.home, "clone/config/gitops/shop/delivery.yml")); err != nil || !strings.Contains(string(content), g.two) {
+		g.t.Errorf("the clone has %s, %v", content, err)
 	}
 }
 
-func (e *env) workload(image string) {
-	e.t.Helper()
-	e.apply(strings.ReplaceAll(gitopsWorkload, "IMAGE", image))
+// neverReady: the object is named, the last good one keeps running, and the next commit repairs it.
+func (g *gitops) neverReady() {
+	before := len(g.commits("shop"))
+	g.workload("shop", g.status().Registry.Address+"/apps/missing:v1", "")
+	g.sees("the release has failed", func(out string) bool {
+		return strings.Contains(out, "NotReady") && strings.Contains(out, "Deployment gitops/shop") && strings.Contains(out, "apps/missing")
+	}, "get", "release", "shop", "-n", "gitops", "-o", `jsonpath={.status.conditions[0].reason} {.status.conditions[0].message}`)
+	if running := g.kubectl("get", "pods", "-n", "gitops", "-l", "app=shop", "--field-selector=status.phase=Running", "-o", "jsonpath={.items[*].spec.containers[*].image}"); running != g.two {
+		g.t.Errorf("%q is running, want %s", running, g.two)
+	}
+	for _, kind := range []string{"deliverable", "workload"} {
+		g.sees("the "+kind+" says so", func(out string) bool { return strings.Contains(out, "Deployment gitops/shop") },
+			"get", kind, "shop", "-n", "gitops", "-o", "jsonpath={.status.conditions[*].message}")
+	}
+	g.workload("shop", g.one, "")
+	g.delivered("shop", g.one)
+	if now := len(g.commits("shop")); now != before+2 {
+		g.t.Errorf("%d commits, want %d", now, before+2)
+	}
 }
 
-// delivered waits until the deliverable is ready with the image, and no other runs.
-func (e *env) delivered(image string) fmt.Stringer {
-	e.t.Helper()
-	return e.eventually("the pod with "+image+" is delivered", func() (bool, string) {
-		pods, err := e.tryKubectl("", "get", "deployment", "shop", "-n", "gitops", "-o",
+// workload applies a workload of the chain.
+func (g *gitops) workload(name, image, more string) {
+	g.t.Helper()
+	g.apply(g.manifest(name, image, more))
+}
+
+func (g *gitops) manifest(name, image, more string) string {
+	return strings.NewReplacer("NAME", name, "IMAGE", image, "MORE", fmt.Sprintf("%q", more)).Replace(gitopsWorkload)
+}
+
+// lookAgain does what the release's interval does, sooner.
+func (g *gitops) lookAgain(name string) {
+	g.t.Helper()
+	g.kubectl("annotate", "--overwrite", "release", name, "-n", "gitops", "slipway.dev/requested-at="+time.Now().Format(time.RFC3339Nano))
+}
+
+// delivered waits until the workload and its deliverable are ready with the image, and no other runs.
+func (g *gitops) delivered(name, image string) time.Duration {
+	g.t.Helper()
+	const ready = `jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}`
+	return g.eventually(name+" with "+image+" is delivered", func() (bool, string) {
+		pods, _ := g.tryKubectl("", "get", "deployment", name, "-n", "gitops", "-o",
 			`jsonpath={.spec.template.spec.containers[0].image} {.status.availableReplicas}/{.status.updatedReplicas}/{.status.replicas}`)
-		deliverable, err2 := e.tryKubectl("", "get", "deliverable", "shop", "-n", "gitops", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.conditions[?(@.type=="Ready")].message}`)
-		return err == nil && err2 == nil && pods == image+" 1/1/1" && strings.HasPrefix(deliverable, "True"), pods + " " + deliverable
+		deliverable, _ := g.tryKubectl("", "get", "deliverable", name, "-n", "gitops", "-o", ready)
+		workload, _ := g.tryKubectl("", "get", "workload", name, "-n", "gitops", "-o", ready)
+		return pods == image+" 1/1/1" && strings.HasPrefix(deliverable, "True") && strings.HasPrefix(workload, "True"), pods + "; " + deliverable + "; " + workload
 	})
 }
 
-func (e *env) gitLog() (commits []struct {
+// gitCommit is a commit as `slipway git log -o json` tells of it.
+type gitCommit struct {
 	Hash  string
 	Files []string
-}) {
-	e.t.Helper()
-	if err := json.Unmarshal([]byte(e.run("git", "log", "slipway/config", "--name", e.name, "-o", "json").stdout), &commits); err != nil {
-		e.t.Fatal(err)
-	}
-	return commits
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// commits are those of a workload, the newest first.
+func (g *gitops) commits(name string) []gitCommit {
+	g.t.Helper()
+	var all []gitCommit
+	if err := json.Unmarshal([]byte(g.run("git", "log", "slipway/config", "--name", g.name, "--limit", "1000", "-o", "json").stdout), &all); err != nil {
+		g.t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return slices.DeleteFunc(all, func(commit gitCommit) bool {
+		return !slices.ContainsFunc(commit.Files, func(file string) bool { return strings.HasPrefix(file, "config/gitops/"+name+"/") })
+	})
 }
