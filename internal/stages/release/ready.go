@@ -20,6 +20,7 @@ import (
 type health struct {
 	ready  bool
 	failed bool   // it will not become ready by waiting
+	stuck  bool   // one of its pods has trouble, of a kind that waiting seldom helps
 	detail string // what it lacks, or why it has failed
 }
 
@@ -132,7 +133,7 @@ func (r *reconciler) look(ctx context.Context, api dynamic.Interface, members []
 		}
 		if now := healthOf(found); !now.ready {
 			if why := podTrouble(ctx, api, found); why != "" {
-				now.detail += "; " + why
+				now.detail, now.stuck = now.detail+"; "+why, true
 			}
 			return &members[i], now, nil
 		}

@@ -165,6 +165,9 @@ func (r *reconciler) wait(release *v1alpha1.Release, name v1alpha1.ReleasedObjec
 	case release.Status.Revision == release.Status.Attempted:
 		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is no longer ready: %s", called(name), now.detail))
 		return later, nil
+	case now.stuck && age > stuckLimit:
+		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is not ready: %s", called(name), now.detail))
+		return later, nil
 	case age > limit:
 		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is not ready after %v: %s", called(name), limit, now.detail))
 		return againAfter, nil

@@ -28,6 +28,9 @@ const (
 	// soon and later are how often objects are looked at that are not ready yet: at first, and when it takes long.
 	soon  = 250 * time.Millisecond
 	later = 2 * time.Second
+	// stuckLimit is how long a pod may have trouble, such as an image that cannot be pulled, before the release counts as
+	// failed: longer than a registry takes to come back, and much sooner than the timeout, for which somebody would wait.
+	stuckLimit = 20 * time.Second
 	// againAfter is how soon to try again after a failure.
 	againAfter = 5 * time.Second
 	// fieldManager is the owner of the fields that a Release applies.

@@ -285,7 +285,11 @@ func testLife(c *cluster) {
 
 	// A revision that never becomes ready: it is named, nothing is pruned.
 	c.release("app", "main@sha1:2", map[string]string{"config/a.yml": deployment("web", "two"), "config/b.yml": config1("kept", "two")}, ", path: config, interval: 1s")
-	c.until(func() (bool, string) { return c.configMap("kept").Data["a"] == "two", "revision 2 is not applied" })
+	c.until(func() (bool, string) { // the Deployment is the last to be applied
+		found := &appsv1.Deployment{}
+		err := c.Get(c.Context(), client.ObjectKey{Namespace: c.namespace, Name: "web"}, found)
+		return err == nil && found.Spec.Template.Spec.Containers[0].Image == "two", "revision 2 is not applied"
+	})
 	c.ready("web", metav1.ConditionFalse, "ProgressDeadlineExceeded")
 	second := c.eventually("app", metav1.ConditionFalse, v1alpha1.ReasonNotReady, "Deployment life/web has failed: has timed out progressing.")
 	if second.Status.Revision != "main@sha1:1" || second.Status.Attempted != "main@sha1:2" || c.configMap("old") == nil {
@@ -324,7 +328,10 @@ func testBad(c *cluster) {
 		"no name": {map[string]string{"a.yml": "{apiVersion: v1, kind: ConfigMap}"}, "", v1alpha1.ReasonUnpackable, "lacks apiVersion, kind or metadata.name"},
 		"kind":    {map[string]string{"a.yml": "{apiVersion: no.such/v1, kind: Thing, metadata: {name: a}}"}, "", v1alpha1.ReasonApplyFailed, "Thing a: the cluster does not know this kind"},
 		"twice":   {map[string]string{"a.yml": config1("a", "b"), "b.yml": config1("a", "c")}, "", v1alpha1.ReasonUnpackable, "ConfigMap bad/a is there twice"},
-		"escape":  {map[string]string{"../a.yml": config1("a", "b")}, "", v1alpha1.ReasonUnreachable, "cannot be fetched"},
+		"escape":  {map[string]string{"../a.yml": config1("a", "b")}, "", v1alpha1.ReasonUnpackable, "its name leads out of the artifact"},
+		"huge":    {map[string]string{"a.yml": config1("a", "b"), "b.yml": strings.Repeat("# a\n", 2_200_000)}, "", v1alpha1.ReasonTooLarge, "The manifests hold more than 8 MiB"},
+		"content": {map[string]string{"a.yml": config1("a", "b"), "video": strings.Repeat("0", 65<<20)}, "", v1alpha1.ReasonTooLarge, "The artifact holds more than 64 MiB"},
+		"many":    {map[string]string{"a.yml": strings.Repeat(config1("a", "b")+"---\n", 1001)}, "", v1alpha1.ReasonTooLarge, "holds 1001 objects, and one release may have 1000"},
 	} {
 		c.release("app", revision, test.files, test.more)
 		c.eventually("app", metav1.ConditionFalse, test.reason, test.words)
