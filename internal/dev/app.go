@@ -101,11 +101,11 @@ func (a *app) fileElsewhere() bool {
 
 // observe returns the observer of a workload, a new one when it is another workload than before.
 func (a *app) observe(namespace, name string) *observer {
-	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name {
+	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name && (a.observer.deliveries != nil) == a.fromSource {
 		return a.observer
 	}
 	a.forget()
-	a.observer = newObserver(a.typed, a.objects, namespace, name)
+	a.observer = newObserver(a.typed, a.objects, namespace, name, a.fromSource)
 	if !a.Once {
 		a.observer.tail(a.life, a.typed, a.view)
 	}

@@ -53,6 +53,9 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 	patience := patience{}
 	for {
 		now, err := o.see()
+		if err == nil {
+			err = o.digest(ctx, now)
+		}
 		if err != nil {
 			return state{}, err
 		}

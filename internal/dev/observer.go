@@ -33,25 +33,35 @@ type observer struct {
 	subscribers map[chan struct{}]bool
 
 	workloads dynamicinformer.DynamicSharedInformerFactory
-	others    informers.SharedInformerFactory
-	synced    []cache.InformerSynced
+	// deliveries holds what chains deliver by; nil where the workload's chain is not followed that far.
+	deliveries dynamicinformer.DynamicSharedInformerFactory
+	digests    map[string]string // of what GitCommits write, by UID and generation
+	others     informers.SharedInformerFactory
+	synced     []cache.InformerSynced
 }
 
-// newObserver begins to watch and returns at once.
-func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string) *observer {
+// newObserver begins to watch and returns at once. Without delivers, what chains deliver by is not watched.
+func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string, delivers bool) *observer {
 	o := &observer{
-		namespace: namespace, name: name, stop: make(chan struct{}), subscribers: map[chan struct{}]bool{},
+		namespace: namespace, name: name, stop: make(chan struct{}), subscribers: map[chan struct{}]bool{}, digests: map[string]string{},
 		workloads: dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, func(options *metav1.ListOptions) {
 			options.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 		}),
 		others: informers.NewSharedInformerFactoryWithOptions(typed, 0, informers.WithNamespace(namespace)),
 	}
-	for _, informer := range []cache.SharedIndexInformer{
+	watched := []cache.SharedIndexInformer{
 		o.workloads.ForResource(workloadResource).Informer(),
 		o.others.Apps().V1().Deployments().Informer(),
 		o.others.Apps().V1().ReplicaSets().Informer(),
 		o.others.Core().V1().Pods().Informer(),
-	} {
+	}
+	if delivers {
+		o.deliveries = dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, nil)
+		for _, resource := range deliveryResources {
+			watched = append(watched, o.deliveries.ForResource(resource).Informer())
+		}
+	}
+	for _, informer := range watched {
 		o.synced = append(o.synced, informer.HasSynced)
 		// The library tries again by itself, and a run that gets no news ends with its time limit.
 		_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
@@ -60,6 +70,9 @@ func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespac
 		}) // an error means that it was stopped, which it was not
 	}
 	o.workloads.Start(o.stop)
+	if o.deliveries != nil {
+		o.deliveries.Start(o.stop)
+	}
 	o.others.Start(o.stop)
 	return o
 }
@@ -137,7 +150,10 @@ func (o *observer) see() (seen, error) {
 	if s.replicaSets, err = o.others.Apps().V1().ReplicaSets().Lister().List(everything); err != nil {
 		return s, err
 	}
-	s.pods, err = o.others.Core().V1().Pods().Lister().List(everything)
+	if s.pods, err = o.others.Core().V1().Pods().Lister().List(everything); err != nil || o.deliveries == nil {
+		return s, err
+	}
+	s.deliveries, err = o.delivered()
 	return s, err
 }
 
@@ -147,5 +163,8 @@ func (o *observer) close() {
 	}
 	close(o.stop)
 	o.workloads.Shutdown()
+	if o.deliveries != nil {
+		o.deliveries.Shutdown()
+	}
 	o.others.Shutdown()
 }

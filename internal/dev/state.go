@@ -40,6 +40,7 @@ type seen struct {
 	deployments []*appsv1.Deployment
 	replicaSets []*appsv1.ReplicaSet
 	pods        []*corev1.Pod
+	deliveries  deliveries // nothing where they are not watched
 }
 
 // state is how far a run is.
@@ -56,6 +57,7 @@ type state struct {
 type stage struct {
 	name    string
 	title   string // what it stamped
+	kind    string // of that
 	stamped bool   // whether that is known
 	done    bool
 	detail  string // what it waits for, while it is not done
@@ -107,8 +109,11 @@ func assess(t target, s seen) state {
 		return state{waiting: "for the controller to look at the workload"}
 	}
 	st := state{stages: stagesOf(t, s)}
-	st.problem = chainProblem(w)
+	st.problem = chainProblem(t, s, st.stages)
 	rolled := rollout(t, s)
+	if delivered := deliveryOf(t, s); delivered != nil {
+		rolled = st.deliver(delivered, rolled)
+	}
 	st.pod, st.rolled = rolled.pod, rolled.deployment
 	if rolled.problem != nil {
 		st.problem = rolled.problem // a crash explains more than the condition that comes of it
@@ -143,11 +148,7 @@ func assess(t target, s seen) state {
 func stagesOf(t target, s seen) []stage {
 	var stages []stage
 	for _, resource := range s.workload.Status.Resources {
-		one := stage{name: resource.Name, title: resource.Name}
-		ref := resource.StampedRef
-		if ref != nil && ref.Name != "" {
-			one.title, one.stamped = ref.Kind+" "+ref.Name, true
-		}
+		one, ref := newStage(resource), resource.StampedRef
 		ready := condition(resource.Conditions, v1alpha1.ConditionReady)
 		switch {
 		case ready.Status != metav1.ConditionTrue:
@@ -162,6 +163,14 @@ func stagesOf(t target, s seen) []stage {
 		stages = append(stages, one)
 	}
 	return stages
+}
+
+func newStage(resource v1alpha1.ResourceStatus) stage {
+	one := stage{name: resource.Name, title: resource.Name}
+	if ref := resource.StampedRef; ref != nil && ref.Name != "" {
+		one.title, one.kind, one.stamped = ref.Kind+" "+ref.Name, ref.Kind, true
+	}
+	return one
 }
 
 // stale says whether an output is an image of our repository that is not this run's. An image of another repository may
@@ -179,7 +188,8 @@ func stale(t target, outputs []v1alpha1.Output) bool {
 }
 
 // chainProblem reads from the workload's conditions what cannot become better by itself.
-func chainProblem(w *v1alpha1.Workload) *problem {
+func chainProblem(t target, s seen, stages []stage) *problem {
+	w := s.workload
 	for _, c := range w.Status.Conditions {
 		if c.Status != metav1.ConditionFalse || (c.ObservedGeneration != 0 && c.ObservedGeneration < w.Generation) {
 			continue
@@ -190,7 +200,7 @@ func chainProblem(w *v1alpha1.Workload) *problem {
 		case v1alpha1.ConditionResourcesSubmitted:
 			return &problem{stage: failedStage(w), message: because(c), grace: shortGrace}
 		case v1alpha1.ConditionResourcesHealthy:
-			if p := unhealthy(w); p != nil {
+			if p := unhealthy(t, w, stages); p != nil {
 				return p
 			}
 		}
@@ -208,9 +218,16 @@ func failedStage(w *v1alpha1.Workload) string {
 }
 
 // unhealthy finds the stage whose object says that it is not well. A Deployment that is not Available is only on its
-// way; its pods tell when it is stuck.
-func unhealthy(w *v1alpha1.Workload) *problem {
-	for _, resource := range w.Status.Resources {
+// way, and so is what is delivered; its pods, and the delivery's stages, tell when it is stuck. In a chain that makes
+// something new at each stage, what comes after one that is not done speaks of what was there before.
+func unhealthy(t target, w *v1alpha1.Workload, stages []stage) *problem {
+	for i, resource := range w.Status.Resources {
+		if resource.StampedRef != nil && resource.StampedRef.Kind == v1alpha1.KindDeliverable {
+			continue
+		}
+		if t.source && slices.ContainsFunc(stages[:i], func(before stage) bool { return !before.done }) {
+			return nil
+		}
 		healthy := condition(resource.Conditions, v1alpha1.ConditionHealthy)
 		if healthy.Status == metav1.ConditionFalse && !isDeployment(resource.StampedRef) {
 			return &problem{stage: resource.Name, message: because(healthy), grace: longGrace}

@@ -59,6 +59,10 @@ func singleCondition(kind string, object *unstructured.Unstructured) metav1.Cond
 	if found == nil {
 		return healthy(metav1.ConditionUnknown, reason, fmt.Sprintf("condition with type [%s] not found on resource status", kind))
 	}
+	if spoken := found.ObservedGeneration; spoken != 0 && spoken < object.GetGeneration() {
+		// Else a stage that was just given something new would count as done with it.
+		return healthy(metav1.ConditionUnknown, reason, fmt.Sprintf("condition with type [%s] is of generation %d, and the resource is of generation %d", kind, spoken, object.GetGeneration()))
+	}
 	switch found.Status {
 	case metav1.ConditionTrue, metav1.ConditionFalse:
 		return healthy(found.Status, reason, found.Message)
