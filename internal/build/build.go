@@ -66,8 +66,16 @@ type Result struct {
 	Image v1.Image // its layers stay readable until the next Build, or Close
 	// Evidence is what the builder can say about the image. It belongs beside the image, as referrers, not in it.
 	Evidence []Evidence
+	// Base is the image that Image stands on; nil where that can only change with the source, or is not known.
+	Base *Base
 	// Program is the compiled program; nil where the builder does not know of one.
 	Program *Program
+}
+
+// Base is a base image.
+type Base struct {
+	Name   string // as the source says it
+	Digest string // what the name meant, on the image's platform
 }
 
 // Evidence is a document about an image.

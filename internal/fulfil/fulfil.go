@@ -37,6 +37,9 @@ type Options struct {
 	Hosts    map[string]string // hosts of artifacts in the cluster, and where they are reached from here
 	Platform v1.Platform       // of the nodes
 
+	// Events is the URL of the registry's stream of push events, which tells of newer bases; "" means that nobody looks.
+	Events string
+
 	// By says who builds, and is different for each process: the one of several that claims a request fulfils it.
 	By string
 	// NewBuilder makes a builder; each Build gets one of its own. Nil means that nothing is given but what is in stock.
@@ -64,6 +67,7 @@ type Order struct {
 	Main            string // the main package; "" means the only one
 	Reason          string
 	ID              string // the request's
+	Latest          string // the image that was built last, by digest; "" when none was
 }
 
 // Digest is that of the source's archive; "" when it is not known.
@@ -130,7 +134,7 @@ func (r *Refusal) Unwrap() error { return r.Err }
 func orderOf(b *v1alpha1.Build) Order {
 	o := Order{
 		Namespace: b.Namespace, Name: b.Name, Program: b.Labels[cartov1alpha1.LabelWorkloadName], Image: b.Spec.Image,
-		Source: b.Spec.Source, Env: map[string]string{},
+		Source: b.Spec.Source, Env: map[string]string{}, Latest: b.Status.LatestImage,
 	}
 	if request := b.Status.Request; request != nil {
 		o.Source, o.Reason, o.ID = request.Source, request.Reason, request.ID

@@ -2,14 +2,15 @@ package fulfil_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -17,8 +18,9 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/name"
-	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -37,12 +39,16 @@ import (
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/baseimage"
 	"slipway.dev/slipway/internal/build/choose"
+	"slipway.dev/slipway/internal/build/layer"
 	"slipway.dev/slipway/internal/fulfil"
 	stage "slipway.dev/slipway/internal/stages/build"
 	"slipway.dev/slipway/internal/tree"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry"
+	"slipway.dev/slipway/registry/events"
+	"slipway.dev/slipway/registry/server"
 )
 
 // artifacts is the host that the URLs of artifacts have in the cluster.
@@ -85,9 +91,16 @@ func newWorld(t *testing.T) *world {
 	if w.Client, err = client.New(config, client.Options{Scheme: w.scheme}); err != nil {
 		t.Fatal(err)
 	}
-	images := httptest.NewServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
-	t.Cleanup(images.Close)
-	w.host = strings.TrimPrefix(images.URL, "http://")
+	images, err := server.New(t.Context(), server.Options{Root: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(images)
+	t.Cleanup(func() {
+		_ = images.Close()
+		web.Close()
+	})
+	w.host = strings.TrimPrefix(web.URL, "http://")
 	return w
 }
 
@@ -134,11 +147,13 @@ func (w *world) options(by string) fulfil.Options {
 	}
 }
 
-// watch runs a builder.
+// watch runs a builder that looks for newer bases, too.
 func (w *world) watch(by string) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- fulfil.Watch(ctx, w.options(by)) }()
+	options := w.options(by)
+	options.Events = "http://" + w.host + events.Path
+	go func() { ended <- fulfil.Watch(ctx, options) }()
 	return func() {
 		cancel()
 		<-ended
@@ -276,6 +291,180 @@ func (w *world) expect(b *v1alpha1.Build, digest, cause string, builds int64) {
 	}
 	if _, err := remote.Head(reference); err != nil {
 		w.Error(err)
+	}
+}
+
+func TestMain(m *testing.M) {
+	server.CaptureLibraryLogs(slog.New(slog.DiscardHandler))
+	os.Exit(m.Run())
+}
+
+// base pushes a base image that has a word in its environment and in a file.
+func (w *world) base(word string) {
+	w.Helper()
+	files, err := layer.Compressed([]layer.File{{Name: "etc/word", Mode: 0o644, Content: []byte(word)}})
+	if err != nil {
+		w.Fatal(err)
+	}
+	image, err := mutate.AppendLayers(empty.Image, files)
+	if err != nil {
+		w.Fatal(err)
+	}
+	if image, err = mutate.Config(image, v1.Config{Env: []string{"WORD=" + word}}); err != nil {
+		w.Fatal(err)
+	}
+	tag, err := name.NewTag(w.host + "/bases/small:latest")
+	if err != nil {
+		w.Fatal(err)
+	}
+	if err := remote.Write(tag, image, remote.WithContext(w.Context())); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func TestRebase(t *testing.T) {
+	w := newWorld(t)
+	defer w.manage()()
+	defer w.watch("one")()
+	w.base("first")
+	dir := program(t, `"one"`)
+	if err := os.WriteFile(filepath.Join(dir, "slipway.yaml"), []byte("apiVersion: slipway.dev/v1alpha1\nkind: App\nbuild: {go: {base: "+w.host+"/bases/small}}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w.create(w.push(dir, "main@sha1:1111"))
+	b := w.eventually(metav1.ConditionTrue, v1alpha1.ReasonBuilt, "")
+	w.expect(b, w.local(dir), v1alpha1.CauseSource, 1)
+	if b.Status.Base == nil || b.Status.Base.Name != w.host+"/bases/small" {
+		t.Fatalf("status %+v", b.Status)
+	}
+	w.told(b.Status.LatestImage)
+
+	// A newer base: the same digest as that of another build, and no build.
+	w.base("second")
+	for w.get().Status.Builds < 2 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	b = w.eventually(metav1.ConditionTrue, v1alpha1.ReasonBuilt, "")
+	w.expect(b, w.local(dir), v1alpha1.CauseBaseImage, 2)
+	if got := w.builds.Load(); got != 1 || b.Status.Base.Newest != "" {
+		t.Errorf("%d builds, base %+v", got, b.Status.Base)
+	}
+	w.told(b.Status.LatestImage)
+
+	// What stands on no other base is left alone when that is pushed again.
+	w.base("second")
+	w.change(func(b *v1alpha1.Build) { b.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"} })
+	for w.get().Status.Builds < 3 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.expect(w.get(), w.local(dir), v1alpha1.CauseManual, 3)
+}
+
+// told waits for what tells of an image: its source, its base, and of what it is made, under its own digest.
+func (w *world) told(image string) {
+	w.Helper()
+	digest, err := name.NewDigest(image)
+	if err != nil {
+		w.Fatal(err)
+	}
+	var kinds []string
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		index, err := remote.Referrers(digest)
+		if err != nil {
+			w.Fatal(err)
+		}
+		manifest, err := index.IndexManifest()
+		if err != nil {
+			w.Fatal(err)
+		}
+		kinds = nil
+		for _, one := range manifest.Manifests {
+			kinds = append(kinds, one.ArtifactType)
+		}
+		slices.Sort(kinds)
+		if slices.Equal(kinds, []string{registry.SPDXType, baseimage.RecordType, registry.SourceType}) {
+			return
+		}
+	}
+	w.Errorf("attached to %s: %v", image, kinds)
+}
+
+func TestOtherBuilders(t *testing.T) {
+	w := newWorld(t)
+	defer w.manage()()
+	w.create(w.push(program(t, `"one"`), "main@sha1:1111"))
+	b := w.eventually(metav1.ConditionUnknown, v1alpha1.ReasonRequested, "")
+
+	// One that has claimed it and was killed is waited for no longer than its claim.
+	w.status(func(s *v1alpha1.BuildStatus) {
+		s.Claim = &v1alpha1.BuildClaim{Request: b.Status.Request.ID, By: "the dead", Until: metav1.NewTime(time.Now().Add(4 * time.Second))}
+	})
+	w.eventually(metav1.ConditionUnknown, v1alpha1.ReasonBuilding, "the dead builds it")
+	if _, err := fulfil.Once(t.Context(), w.options("one")); err != nil {
+		t.Fatal(err)
+	}
+	if b := w.eventually(metav1.ConditionTrue, v1alpha1.ReasonBuilt, ""); b.Status.Builds != 1 || w.builds.Load() != 1 {
+		t.Errorf("status %+v", b.Status)
+	}
+
+	// One that names what it did not push is not believed.
+	w.change(func(b *v1alpha1.Build) { b.Spec.Source = w.push(program(t, `"two"`), "main@sha1:2222") })
+	for b = w.get(); b.Status.Request == nil; b = w.get() {
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.status(func(s *v1alpha1.BuildStatus) {
+		s.Answer = &v1alpha1.BuildAnswer{Request: b.Status.Request.ID, By: "a liar", Image: w.host + "/apps/hello@sha256:" + strings.Repeat("1", 64)}
+	})
+	w.eventually(metav1.ConditionFalse, v1alpha1.ReasonNotPushed, "a liar says that it pushed")
+	w.status(func(s *v1alpha1.BuildStatus) { s.Answer.Image = "example.com/other@sha256:" + strings.Repeat("1", 64) })
+	w.eventually(metav1.ConditionFalse, v1alpha1.ReasonNotPushed, "is not an image of "+w.host+"/apps/hello")
+
+	// A spec that cannot be.
+	w.change(func(b *v1alpha1.Build) { b.Spec.Params = []v1alpha1.BuildVariable{{Name: "speed", Value: "fast"}} })
+	w.eventually(metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, `no parameter "speed"`)
+	w.change(func(b *v1alpha1.Build) { b.Spec.Params, b.Spec.Image = nil, w.host+"/apps/hello:tag" })
+	w.eventually(metav1.ConditionFalse, v1alpha1.ReasonInvalidSpec, "without a tag")
+}
+
+// TestEnds has a builder end in the middle of its work: at once, and without its claim.
+func TestEnds(t *testing.T) {
+	w := newWorld(t)
+	defer w.manage()()
+	w.create(w.push(program(t, `"one"`), "main@sha1:1111"))
+	options := w.options("one")
+	building := make(chan struct{}, 1)
+	options.NewBuilder = func() (build.Builder, error) { return endless(building), nil }
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- fulfil.Watch(ctx, options) }()
+	<-building
+	w.eventually(metav1.ConditionUnknown, v1alpha1.ReasonBuilding, "one builds it")
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	w.eventually(metav1.ConditionUnknown, v1alpha1.ReasonNobodyBuilds, "")
+}
+
+// endless is a builder that builds until it is ended.
+type endless chan struct{}
+
+func (e endless) Build(ctx context.Context, _ build.Request) (*build.Result, error) {
+	e <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+func (endless) Close() error { return nil }
+
+// status edits the status, as builders do.
+func (w *world) status(edit func(*v1alpha1.BuildStatus)) {
+	w.Helper()
+	b := w.get()
+	before := b.DeepCopy()
+	edit(&b.Status)
+	if err := w.Status().Patch(w.Context(), b, client.MergeFrom(before)); err != nil {
+		w.Fatal(err)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 
+	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/hint"
@@ -48,7 +49,8 @@ func (w *worker) make(ctx context.Context, order Order, task ui.Task) (*Made, er
 	})
 }
 
-// Push pushes what was built for an order. attach attaches its source; what the builder says of the image is attached, too.
+// Push pushes what was built for an order. attach attaches its source, and may be nil; what the builder says of the image
+// is attached, too.
 func Push(ctx context.Context, pusher *registry.Pusher, order Order, built *build.Result, attach func(context.Context, name.Digest) error) (*Made, error) {
 	tag, err := name.NewTag(order.Image + ":latest")
 	if err != nil {
@@ -58,14 +60,22 @@ func Push(ctx context.Context, pusher *registry.Pusher, order Order, built *buil
 	if err != nil {
 		return nil, err
 	}
-	return &Made{Image: pushed.Reference, Attach: func(ctx context.Context) error {
-		err := attach(ctx, pushed.Reference)
+	made := &Made{Image: pushed.Reference}
+	if built.Base != nil {
+		made.Base = &v1alpha1.BuildBase{Name: built.Base.Name, Digest: built.Base.Digest}
+	}
+	made.Attach = func(ctx context.Context) error {
+		var err error
+		if attach != nil {
+			err = attach(ctx, pushed.Reference)
+		}
 		for _, evidence := range built.Evidence {
 			_, failed := pusher.Attach(ctx, pushed.Reference, evidence.MediaType, evidence.Content, nil)
 			err = errors.Join(err, failed)
 		}
 		return err
-	}}, nil
+	}
+	return made, nil
 }
 
 // fetch unpacks the source into dir.

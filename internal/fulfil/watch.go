@@ -53,6 +53,9 @@ func Watch(ctx context.Context, o Options) error {
 		return err
 	}
 	defer end()
+	if f.Events != "" {
+		f.busy.Go(func() { f.followBases(f.life) })
+	}
 	for {
 		select {
 		case <-ctx.Done():

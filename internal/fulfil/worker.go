@@ -186,6 +186,7 @@ func (w *worker) fulfil(ctx context.Context, order Order, id string, inStock boo
 	} else {
 		answer.Image, answer.Base = made.Image.String(), made.Base
 	}
+	w.end() // the news of the answer may come before it has been written for all that we know
 	w.expect(id, began, order, answer)
 	if err := w.answer(ctx, w.key, answer); err != nil {
 		w.expect("", began, order, answer)
@@ -255,6 +256,12 @@ func (w *worker) obtain(ctx context.Context, order Order, inStock bool, task ui.
 		}
 	}
 	defer func() { <-w.slots }()
+	if order.Reason == v1alpha1.CauseBaseImage {
+		made, err := w.rebase(ctx, order, task)
+		if made != nil || err != nil {
+			return made, err
+		}
+	}
 	if w.builder == nil {
 		builder, err := w.NewBuilder()
 		if err != nil {

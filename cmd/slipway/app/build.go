@@ -16,6 +16,7 @@ import (
 	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry"
+	"slipway.dev/slipway/registry/events"
 )
 
 // BuildOptions are the flags of `build`.
@@ -96,6 +97,7 @@ func runBuild(ctx context.Context, o *BuildOptions) error {
 		}
 		return o.show(outcomes)
 	}
+	options.Events = "http://" + options.Registry + events.Path
 	options.Observe = func(one fulfil.Outcome) { o.tell(s, one) }
 	s.Say("Building what supply chains ask for; Ctrl-C ends it")
 	return s.end(o.deps.WatchBuilds(ctx, options))

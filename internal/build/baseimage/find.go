@@ -94,14 +94,12 @@ func (f *Finder) named(ctx context.Context, q Query) (v1.Image, error) {
 	if f.known == nil {
 		f.known = map[string]v1.Image{}
 	}
-	for _, prefix := range []string{"./", "../", "/"} {
-		if strings.HasPrefix(q.Base, prefix) {
-			folder := filepath.FromSlash(q.Base)
-			if !filepath.IsAbs(folder) {
-				folder = filepath.Join(q.Dir, folder)
-			}
-			return FromLayout(folder, q.Platform)
+	if isFolder(q.Base) {
+		folder := filepath.FromSlash(q.Base)
+		if !filepath.IsAbs(folder) {
+			folder = filepath.Join(q.Dir, folder)
 		}
+		return FromLayout(folder, q.Platform)
 	}
 	reference, err := name.ParseReference(q.Base)
 	if err != nil {
@@ -131,18 +129,9 @@ func (f *Finder) named(ctx context.Context, q Query) (v1.Image, error) {
 
 // nearby looks in the environment's registry: nil when it is not there.
 func (f *Finder) nearby(ctx context.Context, q Query, reference name.Reference) (v1.Image, error) {
-	if q.Registry == "" {
-		return nil, nil
-	}
-	here := reference
-	if other := reference.Context().RegistryStr(); other != q.Registry {
-		if strings.Contains(other, ":") {
-			return nil, nil // no repository's name can hold a port, so there is no mirror of it
-		}
-		var err error
-		if here, err = name.ParseReference(inRegistry(q.Registry, reference), name.Insecure); err != nil {
-			return nil, err
-		}
+	here, err := nearby(reference, q.Registry)
+	if here == nil || err != nil {
+		return nil, err
 	}
 	found, err := remote.Head(here, remote.WithContext(ctx))
 	if err != nil {
@@ -158,6 +147,35 @@ func (f *Finder) nearby(ctx context.Context, q Query, reference name.Reference) 
 	}
 	f.known[key] = image
 	return image, nil
+}
+
+// Nearby is where the environment's registry would have a base; nil where it cannot have it. It is not looked for.
+func Nearby(base, registry string) name.Reference {
+	if base == "" || base == Nothing || isFolder(base) {
+		return nil
+	}
+	reference, err := name.ParseReference(base)
+	if err != nil {
+		return nil
+	}
+	here, err := nearby(reference, registry)
+	if err != nil {
+		return nil
+	}
+	return here
+}
+
+func nearby(reference name.Reference, registry string) (name.Reference, error) {
+	other := reference.Context().RegistryStr()
+	switch {
+	case registry == "":
+		return nil, nil
+	case other == registry:
+		return reference, nil
+	case strings.Contains(other, ":"):
+		return nil, nil // no repository's name can hold a port, so there is no mirror of it
+	}
+	return name.ParseReference(inRegistry(registry, reference), name.Insecure)
 }
 
 // inRegistry is where the environment's registry has an image of another one.

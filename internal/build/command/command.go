@@ -53,11 +53,11 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 	if err := b.run(ctx, r, output); err != nil {
 		return nil, err
 	}
-	image, err := b.take(ctx, r, output)
-	if err != nil {
+	made := &build.Result{}
+	if made.Image, err = b.take(ctx, r, output, made); err != nil {
 		return nil, err
 	}
-	return &build.Result{Image: image}, nil
+	return made, nil
 }
 
 // Close removes what the last build left.
@@ -114,8 +114,8 @@ func (b *Builder) run(ctx context.Context, r build.Request, output string) error
 	return fmt.Errorf("running %s: %w", text, err)
 }
 
-// fromFolder makes an image of files.
-func (b *Builder) fromFolder(ctx context.Context, r build.Request, files v1.Layer) (v1.Image, error) {
+// fromFolder makes an image of files, and tells of its base.
+func (b *Builder) fromFolder(ctx context.Context, r build.Request, files v1.Layer, told *build.Result) (v1.Image, error) {
 	var config appfile.Image
 	if b.config.Image != nil {
 		config = *b.config.Image
@@ -124,9 +124,8 @@ func (b *Builder) fromFolder(ctx context.Context, r build.Request, files v1.Laye
 	if err != nil {
 		return nil, err
 	}
-	image, err := baseimage.Put(base, r.Platform, baseimage.Top{
-		Layers: []v1.Layer{files}, Entrypoint: config.Entrypoint, Env: config.Env, User: config.User,
-	})
+	top := baseimage.Top{Layers: []v1.Layer{files}, Entrypoint: config.Entrypoint, Env: config.Env, User: config.User}
+	image, err := baseimage.Put(base, r.Platform, top)
 	if err != nil {
 		return nil, err
 	}
@@ -138,5 +137,5 @@ func (b *Builder) fromFolder(ctx context.Context, r build.Request, files v1.Laye
 		return nil, hint.With(errors.New("the command left a folder, and nothing says which program in it to run"),
 			"name it as build.command.image.entrypoint in slipway.yaml, such as [/app/server]")
 	}
-	return image, nil
+	return image, baseimage.Tell(told, config.Base, base, top)
 }

@@ -24,8 +24,8 @@ import (
 // defaultPath is where a folder's files are in the container.
 const defaultPath = "/app"
 
-// take makes an image of what the command left, whatever that is.
-func (b *Builder) take(ctx context.Context, r build.Request, output string) (v1.Image, error) {
+// take makes an image of what the command left, whatever that is, and tells of its base.
+func (b *Builder) take(ctx context.Context, r build.Request, output string, told *build.Result) (v1.Image, error) {
 	info, err := os.Stat(output)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, hint.With(fmt.Errorf("the command left nothing in %s", output), "it has to write to $SLIPWAY_OUTPUT, or slipway.yaml has to name what it leaves as build.command.output")
@@ -40,7 +40,7 @@ func (b *Builder) take(ctx context.Context, r build.Request, output string) (v1.
 	case isLayout(output):
 		image, err = baseimage.FromLayout(output, r.Platform)
 	default:
-		return b.pack(ctx, r, output)
+		return b.pack(ctx, r, output, told)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("taking the command's output: %w", err)
@@ -56,7 +56,7 @@ func isLayout(dir string) bool {
 	return err == nil
 }
 
-func (b *Builder) pack(ctx context.Context, r build.Request, output string) (v1.Image, error) {
+func (b *Builder) pack(ctx context.Context, r build.Request, output string, told *build.Result) (v1.Image, error) {
 	to := defaultPath
 	if b.config.Image != nil && b.config.Image.Path != "" {
 		to = b.config.Image.Path
@@ -70,7 +70,7 @@ func (b *Builder) pack(ctx context.Context, r build.Request, output string) (v1.
 	if err != nil {
 		return nil, fmt.Errorf("packing the command's output: %w", err)
 	}
-	return b.fromFolder(ctx, r, packed)
+	return b.fromFolder(ctx, r, packed, told)
 }
 
 // fromArchive reads a tarball, compressed with gzip or not: what `docker save` writes, or an OCI layout in one file.

@@ -154,7 +154,8 @@ func (b *Builder) result(ctx context.Context, r build.Request, src *source, main
 	if err != nil {
 		return nil, err
 	}
-	return &build.Result{Image: image, Evidence: evidence, Program: &build.Program{File: program, Path: entrypoint(r)}}, nil
+	made := &build.Result{Image: image, Evidence: evidence, Program: &build.Program{File: program, Path: entrypoint(r)}}
+	return made, baseimage.Tell(made, b.config.Base, base, top)
 }
 
 // assets packs the folder that slipway.yaml names, or kodata in the main package; nil when there is none.

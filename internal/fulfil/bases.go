@@ -1,0 +1,108 @@
+package fulfil
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/build/baseimage"
+	"slipway.dev/slipway/registry/events"
+)
+
+// noStreamPause is how long a registry that has no stream is left alone: `up` may replace it by one that has.
+const noStreamPause = 30 * time.Second
+
+// followBases notes in the status of Builds that their base has another digest now, as the registry's push events tell
+// it, until ctx ends. Bases that the registry does not have are not looked for.
+func (f *fulfiller) followBases(ctx context.Context) {
+	handler := events.Handler{
+		Connected: func() { f.lookAtBases(ctx, "") }, // what came before nobody has told
+		Event: func(event events.Event) {
+			if event.Action == events.Push && event.Tag != "" {
+				f.lookAtBases(ctx, event.Repository)
+			}
+		},
+	}
+	for ctx.Err() == nil {
+		if err := events.Follow(ctx, f.Events, nil, handler); !errors.Is(err, events.ErrNoStream) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(noStreamPause):
+		}
+	}
+}
+
+// lookAtBases looks at the bases that are in a repository; "" means all.
+func (f *fulfiller) lookAtBases(ctx context.Context, repository string) {
+	f.mutex.Lock()
+	var found []*v1alpha1.Build
+	for _, w := range f.workers {
+		if w.latest != nil && w.latest.Status.Base != nil {
+			found = append(found, w.latest)
+		}
+	}
+	f.mutex.Unlock()
+	for _, b := range found {
+		base := *b.Status.Base
+		here := baseimage.Nearby(base.Name, f.Registry)
+		if here == nil || repository != "" && here.Context().RepositoryStr() != repository {
+			continue
+		}
+		image, err := remote.Image(here, remote.WithContext(ctx), remote.WithPlatform(f.Platform))
+		if err != nil {
+			continue // it is not there, or of another platform: the build stays as it is
+		}
+		digest, err := image.Digest()
+		if err != nil {
+			continue
+		}
+		if err := f.noteBase(ctx, types.NamespacedName{Namespace: b.Namespace, Name: b.Name}, base, digest.String()); err != nil && ctx.Err() == nil {
+			f.Progress.Warn("There is a newer base %s for build %s/%s, but the cluster could not be told: %v", base.Name, b.Namespace, b.Name, err)
+		}
+	}
+}
+
+// noteBase writes the digest that a base has now, unless the Build stands on another base meanwhile.
+func (f *fulfiller) noteBase(ctx context.Context, key types.NamespacedName, base v1alpha1.BuildBase, newest string) error {
+	builds := f.Cluster.Resource(resource).Namespace(key.Namespace)
+	for {
+		found, err := builds.Get(ctx, key.Name, metav1.GetOptions{})
+		if err != nil {
+			return ignoreNotFound(err)
+		}
+		b, err := read(found)
+		if err != nil {
+			return err
+		}
+		now := b.Status.Base
+		if now == nil || now.Name != base.Name || now.Digest != base.Digest || now.Newest == newest || now.Newest == "" && newest == now.Digest {
+			return nil
+		}
+		patch, err := json.Marshal(map[string]any{
+			"metadata": map[string]any{"resourceVersion": b.ResourceVersion}, "status": map[string]any{"base": map[string]any{"newest": newest}},
+		})
+		if err != nil {
+			return err
+		}
+		_, err = builds.Patch(ctx, key.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: fieldManager}, "status")
+		if !apierrors.IsConflict(err) {
+			return ignoreNotFound(err)
+		}
+	}
+}
+
+func ignoreNotFound(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
