@@ -263,25 +263,6 @@ func testChanges(c *cluster) {
 	}
 }
 
-func testMany(c *cluster) {
-	const workloads = 20
-	c.manage()
-	for i := range workloads {
-		c.apply(fmt.Sprintf("app%d", i), fmt.Sprintf("{files: {delivery.yml: 'n: %d'}, git: {%s}}", i, c.target("team/many")))
-	}
-	for i := range workloads {
-		c.eventually(fmt.Sprintf("app%d", i), v1alpha1.ReasonCommitted, "")
-	}
-	for i := range workloads {
-		if got := c.inGit("team/many", "show", fmt.Sprintf("main:config/%s/app%d/delivery.yml", c.namespace(), i)); got != fmt.Sprintf("n: %d", i) {
-			c.Errorf("app%d = %q", i, got)
-		}
-	}
-	if got := c.inGit("team/many", "rev-list", "--count", "main"); got != fmt.Sprint(workloads) {
-		c.Errorf("%s commits, want %d", got, workloads)
-	}
-}
-
 func testSecrets(c *cluster) {
 	c.manage()
 	namespace := c.namespace()
