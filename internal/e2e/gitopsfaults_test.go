@@ -42,9 +42,6 @@ func (g *gitops) badSources() {
 		g.sees("deliverable "+name+" says "+test.want, func(out string) bool { return strings.Contains(out, test.want) },
 			"get", "deliverable", name, "-n", "gitops", "-o", "jsonpath={.status.conditions[*].message}")
 	}
-	if r := g.run("why", "no-branch", "-n", "gitops", "--name", g.name); !strings.Contains(r.stdout, "nope") {
-		g.t.Errorf("why says %s", r.stdout)
-	}
 	if _, err := g.tryKubectl(all.String(), "delete", "-f", "-"); err != nil {
 		g.t.Error(err)
 	}
