@@ -125,7 +125,7 @@ func (d *delivery) follow(t target, s seen, deliverable *v1alpha1.Deliverable) {
 			one.done = true
 		}
 		if behind != "" && d.behind == "" {
-			d.behind = behind
+			d.behind = one.detail
 		}
 		d.applied = d.applied || one.kind == "Release" && behind == ""
 		d.stages = append(d.stages, one)

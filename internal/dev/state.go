@@ -153,6 +153,8 @@ func stagesOf(t target, s seen) []stage {
 		switch {
 		case ready.Status != metav1.ConditionTrue:
 			one.detail = because(ready)
+		case t.source && awaits(resource, stages) != "":
+			one.detail = "it waits for " + awaits(resource, stages)
 		case stale(t, resource.Outputs):
 			one.detail = "it still gives out the " + t.kind() + " before"
 		case isDeployment(ref) && !carriesImage(t, findDeployment(s, t.namespace, ref)):
@@ -163,6 +165,16 @@ func stagesOf(t target, s seen) []stage {
 		stages = append(stages, one)
 	}
 	return stages
+}
+
+// awaits names a stage that is not done of which a resource takes something: what it gives out is of something earlier.
+func awaits(resource v1alpha1.ResourceStatus, before []stage) string {
+	for _, one := range before {
+		if !one.done && slices.ContainsFunc(resource.Inputs, func(input v1alpha1.Input) bool { return input.Name == one.name }) {
+			return one.name
+		}
+	}
+	return ""
 }
 
 func newStage(resource v1alpha1.ResourceStatus) stage {
