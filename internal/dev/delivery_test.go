@@ -81,7 +81,10 @@ func TestAssessDelivery(t *testing.T) {
 			s.deliveries.sources[0].Spec = slipwayv1alpha1.SourceSpec{Image: "localhost:5000/apps/hello-bundle:uid"}
 			s.deliveries.sources[0].Status.Artifact.Revision = "uid@" + oldDigest
 		}, waiting: "has not seen what was written"},
-		{name: "another folder is delivered, which cannot be compared", change: func(s *seen) { s.deliveries.sources[0].Spec.SubPath = "config"; s.deliveries.commits[0].digest = "sha256:4" }, done: true},
+		{name: "another folder is delivered, which cannot be compared", change: func(s *seen) {
+			s.deliveries.sources[0].Spec.SubPath = "config"
+			s.deliveries.commits[0].digest = "sha256:4"
+		}, done: true},
 		{name: "no deliverable yet", change: func(s *seen) { s.deliveries.deliverables = nil }, waiting: "not there yet"},
 		{name: "the commit is not seen, and the pods of before crash", change: func(s *seen) { s.deliveries.commits[0].digest = "sha256:4"; crash(s) }, waiting: "has not seen what was written"},
 		{name: "the commit is not made, and the release of before has failed", change: func(s *seen) {
