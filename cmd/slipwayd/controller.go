@@ -66,6 +66,7 @@ type controllerOptions struct {
 	ingressTLSAddr  string
 	webhookAddr     string
 	webhookSecret   string
+	webhookAccount  string
 	certDir         string
 	leaderElect     bool
 	namespace       string
@@ -277,7 +278,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, options controllerOptions, log
 	if err := ingress.Setup(mgr, ingress.Options{HTTPAddr: options.ingressAddr, HTTPSAddr: options.ingressTLSAddr, Logger: logger}); err != nil {
 		return fmt.Errorf("setting up the ingress proxy: %w", err)
 	}
-	checks, err := setupWebhooks(mgr, options, logger)
+	checks, err := setupWebhooks(mgr, options, secrets, logger)
 	if err != nil {
 		return err
 	}

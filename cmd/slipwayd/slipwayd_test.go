@@ -20,7 +20,7 @@ func TestControllerFlags(t *testing.T) {
 	t.Setenv("POD_NAMESPACE", "")
 	defaults := controllerOptions{
 		pollInterval: 10 * time.Second, healthAddr: ":8081", metricsAddr: ":8082", ingressAddr: ":8080", ingressTLSAddr: ":8443",
-		webhookAddr: ":9443", leaderElect: true, namespace: "slipway-system", logLevel: "info",
+		webhookAddr: ":9443", webhookAccount: "slipway-webhooks", leaderElect: true, namespace: "slipway-system", logLevel: "info",
 	}
 	set := defaults
 	set.registryAliases = map[string]string{"localhost:5000": "slipway-registry:5000", "localhost:5001": "x:5000"}

@@ -10,8 +10,6 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	carto "slipway.dev/slipway/api/carto/v1alpha1"
@@ -91,17 +89,7 @@ type tester struct {
 
 func TestSourceTester(t *testing.T) {
 	environment, _ := newAPIServer(t)
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, carto.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	cluster, err := client.New(environment.Config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &tester{T: t, Client: cluster}
+	c := asAdministrator(t, environment)
 	for _, folder := range []string{"manifests/controller", "templates/testing"} {
 		c.applyEmbedded(folder)
 	}

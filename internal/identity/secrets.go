@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -23,15 +24,11 @@ type Secrets struct {
 // Secret reads a secret of the account's namespace as that account. It fails as the API server does, also where the
 // account is what is not found.
 func (s Secrets) Secret(ctx context.Context, account types.NamespacedName, name string) (*corev1.Secret, error) {
-	var found corev1.ServiceAccount
-	if err := s.Accounts.Get(ctx, account, &found); err != nil {
-		return nil, err
-	}
-	who, err := s.Pool.Of(account, found.UID)
+	who, err := s.As(ctx, account)
 	if err != nil {
 		return nil, err
 	}
-	object, err := who.Client.Resource(secrets).Namespace(account.Namespace).Get(ctx, name, metav1.GetOptions{})
+	object, err := who.Resource(secrets).Namespace(account.Namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -40,4 +37,17 @@ func (s Secrets) Secret(ctx context.Context, account types.NamespacedName, name 
 		return nil, fmt.Errorf("reading secret %s/%s: %w", account.Namespace, name, err)
 	}
 	return secret, nil
+}
+
+// As is a client that acts as an account. It fails where the account is not there.
+func (s Secrets) As(ctx context.Context, account types.NamespacedName) (dynamic.Interface, error) {
+	var found corev1.ServiceAccount
+	if err := s.Accounts.Get(ctx, account, &found); err != nil {
+		return nil, err
+	}
+	who, err := s.Pool.Of(account, found.UID)
+	if err != nil {
+		return nil, err
+	}
+	return who.Client, nil
 }

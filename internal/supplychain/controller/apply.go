@@ -42,6 +42,8 @@ type cluster struct {
 	applied []realize.Event
 	// left is why objects are still there that are not kept; nil where there are none.
 	left error
+	// unwatched : an object is of a kind of which no watch tells, so that it must be looked at again.
+	unwatched bool
 }
 
 var _ realize.Cluster = (*cluster)(nil)
@@ -87,7 +89,11 @@ func (c *cluster) Resource(kind schema.GroupVersionKind) (realize.Resource, erro
 	if err != nil {
 		return realize.Resource{}, err
 	}
-	return realize.Resource{Name: mapping.Resource.GroupResource().String(), Namespaced: namespaced(mapping)}, nil
+	resource := realize.Resource{Name: mapping.Resource.GroupResource().String(), Namespaced: namespaced(mapping)}
+	if c.stamped.access.refuses(mapping.Resource) {
+		resource.Note = unwatched(mapping.Resource)
+	}
+	return resource, nil
 }
 
 func namespaced(mapping *meta.RESTMapping) bool {
@@ -143,7 +149,7 @@ func (c *cluster) change(ctx context.Context, mapping *meta.RESTMapping, live, w
 // wrote notes a write, and returns what came of it.
 func (c *cluster) wrote(live, written *unstructured.Unstructured, hash string, mapping *meta.RESTMapping) *unstructured.Unstructured {
 	written.SetManagedFields(nil)
-	c.stamped.wrote(written, hash)
+	c.stamped.wrote(written, hash, mapping.Resource)
 	c.tell(live, written, mapping)
 	return written
 }
@@ -181,11 +187,22 @@ func (c *cluster) at(mapping *meta.RESTMapping, namespace string) dynamic.Resour
 }
 
 // cached returns what the watch knows of an object, nil for nothing: it knows all that carries the label of stamped
-// objects.
+// objects. Where there is none the API server is asked, as the owner's service account.
 func (c *cluster) cached(ctx context.Context, mapping *meta.RESTMapping, wanted *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	informer, err := c.stamped.watch(ctx, mapping.Resource)
 	if err != nil {
 		return nil, err
+	}
+	if informer == nil {
+		c.unwatched = true
+		found, err := c.at(mapping, wanted.GetNamespace()).Get(ctx, wanted.GetName(), metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("failed to get unstructured [%s/%s] from api server: %w", wanted.GetNamespace(), wanted.GetName(), err)
+		}
+		return found, nil
 	}
 	if found := c.stamped.cached(informer, wanted.GetNamespace(), wanted.GetName()); found != nil {
 		return found.DeepCopy(), nil

@@ -22,6 +22,7 @@ func (c *cluster) Generate(ctx context.Context, next realize.Generation) ([]*uns
 		owner: c.owner.GetUID(), labels: next.Siblings,
 	}
 	all, made, err := of.ensure(ctx, next.Object)
+	c.unwatched = c.unwatched || of.unwatched
 	if err != nil {
 		return nil, err
 	}

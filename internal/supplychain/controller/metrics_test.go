@@ -13,7 +13,7 @@ func TestMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.count("Workload", newStampedObjects(ownerLabels{}, nil, nil, nil))
+	m.count("Workload", newStampedObjects(ownerLabels{}, nil, nil, nil, nil))
 	m.realized("Workload", time.Now())
 	gathered, err := registry.Gather()
 	if err != nil {
@@ -33,6 +33,6 @@ func TestNoMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.count("Workload", newStampedObjects(ownerLabels{}, nil, nil, nil))
+	m.count("Workload", newStampedObjects(ownerLabels{}, nil, nil, nil, nil))
 	m.realized("Workload", time.Now())
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
@@ -26,6 +27,8 @@ type swept struct {
 	// retry is why trying again may help; else nil. forbidden : a change of roles may help.
 	retry     error
 	forbidden bool
+	// unwatched : of some no watch tells.
+	unwatched bool
 }
 
 // sweep deletes the objects that an owner controls and that are not among current, each with the identity given or,
@@ -39,11 +42,14 @@ func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.Resour
 			wanted[identityOf(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), ref.Namespace, ref.Name)] = true
 		}
 	}
+	var found []*unstructured.Unstructured
 	for _, before := range of.status.Resources {
-		w.watchAgain(ctx, before, wanted, &result)
+		if object := w.watchAgain(ctx, of, before, wanted, identity, &result); object != nil {
+			found = append(found, object)
+		}
 	}
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
-	for _, object := range w.stamped.ownedBy(of.object.GetUID()) {
+	for _, object := range append(found, w.stamped.ownedBy(of.object.GetUID())...) {
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
 		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] || retained(object, current, lifecycles) {
 			continue
@@ -87,25 +93,54 @@ func decided(resource v1alpha1.ResourceStatus) bool {
 }
 
 // watchAgain makes sure that the kind of an object from an earlier life of this process is watched. While that cannot
-// be, what was published of an object that is not among wanted stays: it may be an orphan.
-func (w *owners) watchAgain(ctx context.Context, before v1alpha1.ResourceStatus, wanted map[string]bool, result *swept) {
+// be, what was published of an object that is not among wanted stays: it may be an orphan. An orphan of a kind that may
+// not be watched is returned, if it is there.
+func (w *owners) watchAgain(ctx context.Context, of *owner, before v1alpha1.ResourceStatus, wanted map[string]bool, who *identity.Identity, result *swept) *unstructured.Unstructured {
 	ref := before.StampedRef
 	if ref == nil {
-		return
+		return nil
 	}
+	isWanted := wanted[identityOf(schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), ref.Namespace, ref.Name)]
+	var orphan *unstructured.Unstructured
 	kind := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
 	mapping, err := w.stamped.mapping(kind)
 	if err == nil {
-		_, err = w.stamped.watch(ctx, mapping.Resource)
+		var informer cache.SharedIndexInformer
+		informer, err = w.stamped.watch(ctx, mapping.Resource)
+		if err == nil && informer == nil && !isWanted {
+			result.unwatched = true
+			orphan, err = w.readOrphan(ctx, of, ref, mapping, who)
+		}
 	}
 	if err == nil || meta.IsNoMatchError(err) { // a kind that is gone has no objects
-		return
+		return orphan
 	}
 	w.log.Warn("what was stamped before cannot be watched", "kind", ref.Kind, "error", err)
-	if !wanted[identityOf(kind, ref.Namespace, ref.Name)] {
+	if !isWanted {
 		result.kept = append(result.kept, before)
 		result.retry = fmt.Errorf("looking for what was stamped before: %w", err)
 	}
+	return nil
+}
+
+// readOrphan reads what was stamped before, of a kind that may not be watched, as the owner's service account or the one
+// that it was last known to have. nil means that it is not there, or is not the owner's any more.
+func (w *owners) readOrphan(ctx context.Context, of *owner, ref *v1alpha1.StampedRef, mapping *meta.RESTMapping, who *identity.Identity) (*unstructured.Unstructured, error) {
+	if who == nil {
+		account, known := w.waiting.of(of.key())
+		if !known {
+			return nil, errors.New("it is not known which service account stamped the object")
+		}
+		var err error
+		if who, err = w.identity(ctx, account); err != nil {
+			return nil, err
+		}
+	}
+	found, err := (&cluster{identity: who}).at(mapping, ref.Namespace).Get(ctx, ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) || err == nil && !metav1.IsControlledBy(found, of.object) {
+		return nil, nil
+	}
+	return found, err
 }
 
 func identityOf(kind schema.GroupVersionKind, namespace, name string) string {
@@ -125,7 +160,7 @@ func (w *owners) remove(ctx context.Context, of *owner, object *unstructured.Uns
 		result.kept = append(result.kept, w.orphanStatus(of, object, mapping, errBeingDeleted, now))
 		return
 	}
-	if err := w.stamped.delete(object, func() error { return w.delete(ctx, of, mapping, object, identity) }); err != nil {
+	if err := w.stamped.delete(object, mapping.Resource, func() error { return w.delete(ctx, of, mapping, object, identity) }); err != nil {
 		switch {
 		case apierrors.IsForbidden(err) || apierrors.IsNotFound(err): // roles, or the account, must change
 			result.forbidden = true

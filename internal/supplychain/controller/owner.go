@@ -38,6 +38,8 @@ type outcome struct {
 	events    []realize.Event
 	retry     error
 	forbidden bool
+	// unwatched : it must be looked at again, since no watch tells of all that was stamped for it.
+	unwatched bool
 }
 
 // Reconcile realises one owner and publishes how far it is.
@@ -78,7 +80,15 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: w.waiting.refused(request.NamespacedName)}, nil
 	}
 	w.waiting.allowed(request.NamespacedName)
-	return ctrl.Result{}, nil
+	return lookAgain(out.unwatched), nil
+}
+
+// lookAgain is the result of a reconcile of what is, or is not, told of by watches alone.
+func lookAgain(unwatched bool) ctrl.Result {
+	if unwatched {
+		return ctrl.Result{RequeueAfter: unwatchedAgain}
+	}
+	return ctrl.Result{}
 }
 
 func (w *owners) tell(of *owner, event realize.Event) {
@@ -126,6 +136,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 	out.events = result.Events
 	out.retry = errors.Join(result.Retry, orphans.retry, retryable(view.left))
 	out.forbidden = result.Forbidden || orphans.forbidden || apierrors.IsForbidden(view.left)
+	out.unwatched = view.unwatched || len(orphans.kept) > 0 && orphans.unwatched
 	return publish(ready, result.Submitted, result.Healthy)
 }
 
@@ -149,6 +160,7 @@ func (w *owners) withoutBlueprint(ctx context.Context, of *owner, problem *uncho
 		out.blueprint = v1alpha1.ObjectReference{}
 	}
 	out.retry, out.forbidden = errors.Join(out.retry, orphans.retry), orphans.forbidden
+	out.unwatched = len(orphans.kept) > 0 && orphans.unwatched
 	return out
 }
 

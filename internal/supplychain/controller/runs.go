@@ -36,6 +36,8 @@ type runs struct {
 	told     []realize.Event
 	// left is why runs are still there that are not kept; nil where there are none.
 	left error
+	// unwatched are the kinds, of the runs or of what is selected, of which no watch tells.
+	unwatched []schema.GroupVersionResource
 }
 
 // ensure returns the newest run, which it stamps where what is to be run has changed, and deletes the runs that are
@@ -60,6 +62,9 @@ func (v *runs) ensure(ctx context.Context) (*unstructured.Unstructured, *runProb
 		labels: map[string]string{v1alpha1.LabelRunnableName: realize.LabelValue(v.runnable.Name)},
 	}
 	all, made, err := of.ensure(ctx, object)
+	if of.unwatched {
+		v.unwatched = append(v.unwatched, mapping.Resource)
+	}
 	if err != nil {
 		return nil, v.rejected(object, err)
 	}
@@ -146,7 +151,13 @@ func (v *runs) selectOne(ctx context.Context, selector *v1alpha1.ResourceSelecto
 		return nil, err
 	}
 	// Watched first, so that what changes after the list wakes the Runnable.
-	if err := v.r.selected.watch(kind); err != nil {
+	may, err := v.r.stamped.access.mayWatch(ctx, mapping.Resource)
+	if err == nil && may {
+		err = v.r.selected.watch(kind)
+	} else if err == nil {
+		v.unwatched = append(v.unwatched, mapping.Resource)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("watching %s: %w", kind, err)
 	}
 	// Two are enough to know that it is not one.

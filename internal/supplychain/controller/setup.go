@@ -4,9 +4,10 @@
 //
 // Objects are written with server-side apply and the identity of the owner's service account, so that nobody gets
 // more through a supply chain than that account may do. The controller itself needs: get, list and watch on all kinds
-// of carto.run, serviceaccounts, roles, rolebindings, clusterroles, clusterrolebindings and every kind that templates
-// stamp or Runnables select; create on serviceaccounts/token; update on the status of those that have one; create and
-// patch on events of events.k8s.io.
+// of carto.run, serviceaccounts, roles, rolebindings, clusterroles, clusterrolebindings; create on serviceaccounts/token;
+// update on the status of those that have one; create and patch on events of events.k8s.io. It should be allowed to list
+// and watch the kinds that templates stamp or Runnables select, too. What it may not, such as Secrets, it reads as the
+// owner's account whenever it looks, which is then every 15 s.
 package controller
 
 import (
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
+	clientauthorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
@@ -88,6 +90,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 // shared is what the controllers of all kinds of owners have in common.
 type shared struct {
 	reader     dynamic.Interface
+	access     *access
 	identities *identity.Pool
 	events     *teller
 	metrics    *metrics
@@ -118,7 +121,11 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
-	return &shared{reader: reader, identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
+	reviews, err := clientauthorizationv1.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing to ask what may be watched: %w", err)
+	}
+	return &shared{reader: reader, access: newAccess(reviews.SelfSubjectAccessReviews(), options.Logger), identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
 		hideSecrets: options.HideSecrets}, nil
 }
 
@@ -128,7 +135,7 @@ func (s *shared) accounts(mgr ctrl.Manager) *accounts {
 
 // stampedFor watches what is stamped for one kind of owners.
 func (s *shared) stampedFor(owner string, labels ownerLabels, mgr ctrl.Manager) *stampedObjects {
-	stamped := newStampedObjects(labels, s.reader, mgr.GetRESTMapper(), s.log)
+	stamped := newStampedObjects(labels, s.reader, mgr.GetRESTMapper(), s.access, s.log)
 	s.metrics.count(owner, stamped)
 	return stamped
 }

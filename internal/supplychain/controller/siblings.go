@@ -37,6 +37,8 @@ type siblings struct {
 	// owner controls them all, and labels are what they all carry.
 	owner  types.UID
 	labels map[string]string
+	// unwatched : no watch tells of them.
+	unwatched bool
 }
 
 // ensure returns the newest sibling as far as it is what wanted asks for, and makes one otherwise. What it asks for is
@@ -52,17 +54,19 @@ func (s *siblings) ensure(ctx context.Context, wanted *unstructured.Unstructured
 	if err != nil {
 		return nil, false, err
 	}
-	cached, err := informer.GetIndexer().ByIndex(indexOwner, string(s.owner))
-	if err != nil {
-		return nil, false, err
-	}
-	for _, object := range cached {
-		if found, ok := object.(*unstructured.Unstructured); ok {
-			all = append(all, found)
+	if s.unwatched = informer == nil; !s.unwatched {
+		cached, err := informer.GetIndexer().ByIndex(indexOwner, string(s.owner))
+		if err != nil {
+			return nil, false, err
 		}
-	}
-	if all = s.sorted(all); len(all) > 0 && asksFor(all[0], asked, hash) {
-		return all, false, nil
+		for _, object := range cached {
+			if found, ok := object.(*unstructured.Unstructured); ok {
+				all = append(all, found)
+			}
+		}
+		if all = s.sorted(all); len(all) > 0 && asksFor(all[0], asked, hash) {
+			return all, false, nil
+		}
 	}
 	// Before one is made for good, the API server itself is asked: the watch may not know yet what was made last.
 	if all, err = s.live(ctx); err != nil {
@@ -77,7 +81,7 @@ func (s *siblings) ensure(ctx context.Context, wanted *unstructured.Unstructured
 		return nil, false, fmt.Errorf("create: %w", err)
 	}
 	created.SetManagedFields(nil)
-	s.stamped.wrote(created, hash)
+	s.stamped.wrote(created, hash, s.mapping.Resource)
 	return append([]*unstructured.Unstructured{created}, all...), true, nil
 }
 

@@ -37,6 +37,7 @@ type stampedObjects struct {
 	owner  ownerLabels
 	reader dynamic.Interface
 	mapper meta.RESTMapper
+	access *access
 	log    *slog.Logger
 
 	mu    sync.Mutex
@@ -67,9 +68,9 @@ func (w written) deleted(object *unstructured.Unstructured) bool {
 	return w.gone && object.GetDeletionTimestamp() == nil
 }
 
-func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, log *slog.Logger) *stampedObjects {
+func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, access *access, log *slog.Logger) *stampedObjects {
 	return &stampedObjects{
-		owner: owner, reader: reader, mapper: mapper, log: log,
+		owner: owner, reader: reader, mapper: mapper, access: access, log: log,
 		kinds:    map[schema.GroupVersionResource]cache.SharedIndexInformer{},
 		mappings: map[schema.GroupVersionKind]*meta.RESTMapping{},
 		written:  map[types.UID]written{},
@@ -103,9 +104,13 @@ func (s *stampedObjects) mapping(kind schema.GroupVersionKind) (*meta.RESTMappin
 	return found, nil
 }
 
-// watch returns the informer of a kind, started. Whoever asks first waits until it has its first list, up to some
-// seconds: a kind that cannot be watched must not hold up the others for ever.
+// watch returns the informer of a kind, started; nil for a kind that the controller may not watch. Whoever asks first
+// waits until it has its first list, up to some seconds: a kind that cannot be watched must not hold up the others for
+// ever.
 func (s *stampedObjects) watch(ctx context.Context, resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+	if may, err := s.access.mayWatch(ctx, resource); err != nil || !may {
+		return nil, err
+	}
 	s.mu.Lock()
 	informer, known := s.kinds[resource]
 	if !known {
@@ -286,11 +291,16 @@ func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
 	return slices.DeleteFunc(owned, func(object *unstructured.Unstructured) bool { return s.written[object.GetUID()].deleted(object) })
 }
 
-// wrote notes a write of ours.
-func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string) {
+// wrote notes a write of ours. Of what is not watched the object is not kept: nothing would ever tell that it is old.
+func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string, resource schema.GroupVersionResource) {
 	last := written{object: object, version: object.GetResourceVersion(), hash: hash, settled: fingerprint(object)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.kinds[resource] == nil {
+		last.object = nil
+		s.written[object.GetUID()] = last
+		return
+	}
 	s.written[object.GetUID()] = last
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
 		s.pending[object.GetUID()] = owner.UID
@@ -306,7 +316,7 @@ func (s *stampedObjects) caughtUp(object types.UID) {
 }
 
 // delete has an object deleted, by what is given, and remembers that it was.
-func (s *stampedObjects) delete(object *unstructured.Unstructured, by func() error) error {
+func (s *stampedObjects) delete(object *unstructured.Unstructured, resource schema.GroupVersionResource, by func() error) error {
 	note := func(change func(*written)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -317,6 +327,11 @@ func (s *stampedObjects) delete(object *unstructured.Unstructured, by func() err
 	// Noted before, since the watch may show the end before the answer is here, and lets go of the note then.
 	note(func(last *written) { last.gone = len(object.GetFinalizers()) == 0 })
 	err := by()
+	s.mu.Lock()
+	if err == nil && s.kinds[resource] == nil {
+		delete(s.written, object.GetUID()) // nothing will tell of the end
+	}
+	s.mu.Unlock()
 	if err != nil {
 		note(func(last *written) { last.gone = false })
 	}

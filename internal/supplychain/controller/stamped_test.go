@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+var things = schema.GroupVersionResource{Resource: "things"}
+
 // TestOursWakesNobody : what the watch shows of our last write is no news, and what came before or after it is.
 func TestOursWakesNobody(t *testing.T) {
 	object := func(version string) *unstructured.Unstructured {
@@ -19,11 +21,16 @@ func TestOursWakesNobody(t *testing.T) {
 		o.SetResourceVersion(version)
 		return o
 	}
-	s := newStampedObjects(ownerLabels{}, nil, nil, nil)
+	s := newStampedObjects(ownerLabels{}, nil, nil, nil, nil)
+	informer, err := s.informer(things)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.kinds[things] = informer
 	if s.ours(object("10")) {
 		t.Error("what was never written is ours")
 	}
-	s.wrote(object("10"), "hash")
+	s.wrote(object("10"), "hash", things)
 	for _, test := range []struct {
 		version    string
 		ours, kept bool
@@ -49,12 +56,12 @@ func TestOwnedBy(t *testing.T) {
 		o.SetOwnerReferences([]metav1.OwnerReference{{UID: "owner", Controller: &yes}})
 		return o
 	}
-	s := newStampedObjects(ownerLabels{}, nil, nil, nil)
-	informer, err := s.informer(schema.GroupVersionResource{Resource: "things"})
+	s := newStampedObjects(ownerLabels{}, nil, nil, nil, nil)
+	informer, err := s.informer(things)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.kinds[schema.GroupVersionResource{Resource: "things"}] = informer
+	s.kinds[things] = informer
 	shown := func(o *unstructured.Unstructured) {
 		t.Helper()
 		if err := informer.GetIndexer().Add(o); err != nil {
@@ -72,7 +79,7 @@ func TestOwnedBy(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
-	s.wrote(object("a", "10"), "hash")
+	s.wrote(object("a", "10"), "hash", things)
 	check("written", "a 10")
 	shown(object("a", "10"))
 	check("shown", "a 10")
@@ -80,11 +87,11 @@ func TestOwnedBy(t *testing.T) {
 		t.Errorf("%v are waited for", s.pending)
 	}
 	refused := errors.New("no")
-	if err := s.delete(object("a", "10"), func() error { return refused }); !errors.Is(err, refused) {
+	if err := s.delete(object("a", "10"), things, func() error { return refused }); !errors.Is(err, refused) {
 		t.Error(err)
 	}
 	check("not deleted", "a 10")
-	if err := s.delete(object("a", "10"), func() error { return nil }); err != nil {
+	if err := s.delete(object("a", "10"), things, func() error { return nil }); err != nil {
 		t.Error(err)
 	}
 	check("deleted")
@@ -94,15 +101,15 @@ func TestOwnedBy(t *testing.T) {
 	shown(going)
 	check("on its way", "a 11")
 
-	s.wrote(object("b", "12"), "hash")
-	if err := s.delete(object("b", "12"), func() error { return nil }); err != nil {
+	s.wrote(object("b", "12"), "hash", things)
+	if err := s.delete(object("b", "12"), things, func() error { return nil }); err != nil {
 		t.Error(err)
 	}
 	check("deleted before it was shown", "a 11")
 	kept := object("c", "13")
 	kept.SetFinalizers([]string{"x.dev/y"})
 	shown(kept)
-	if err := s.delete(kept, func() error { return nil }); err != nil {
+	if err := s.delete(kept, things, func() error { return nil }); err != nil {
 		t.Error(err)
 	}
 	if got := len(s.ownedBy("owner")); got != 2 {

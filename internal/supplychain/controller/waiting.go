@@ -48,6 +48,14 @@ func (w *waiting) uses(workload, account types.NamespacedName) {
 	w.users[account][workload] = true
 }
 
+// of is the account that a workload used last.
+func (w *waiting) of(workload types.NamespacedName) (types.NamespacedName, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	account, known := w.account[workload]
+	return account, known
+}
+
 // forget drops a workload.
 func (w *waiting) forget(workload types.NamespacedName) {
 	w.mu.Lock()

@@ -33,6 +33,8 @@ type Resource struct {
 	Name string
 	// Namespaced is false for kinds that belong to no namespace.
 	Namespaced bool
+	// Note is what users should know about objects of the kind; "" for nothing.
+	Note string
 }
 
 // Generation is an object that is not changed once it is made, but followed by another.

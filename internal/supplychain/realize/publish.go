@@ -71,13 +71,17 @@ func (r *run) describe(status *v1alpha1.ResourceStatus, s *step, previous *v1alp
 
 func submitted(s *step) metav1.Condition {
 	if s.problem != nil {
-		return s.problem.condition(v1alpha1.ConditionResourceSubmitted)
+		condition := s.problem.condition(v1alpha1.ConditionResourceSubmitted)
+		if s.note != "" {
+			condition.Message += " (" + s.note + ")"
+		}
+		return condition
 	}
 	reason := resourceSubmissionComplete
 	if s.passThrough != "" {
 		reason = v1alpha1.ReasonPassThrough
 	}
-	return metav1.Condition{Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionTrue, Reason: reason}
+	return metav1.Condition{Type: v1alpha1.ConditionResourceSubmitted, Status: metav1.ConditionTrue, Reason: reason, Message: s.note}
 }
 
 func (r *run) healthOf(s *step, previous *v1alpha1.ResourceStatus) metav1.Condition {

@@ -107,6 +107,7 @@ type step struct {
 	produced         values
 	health           metav1.Condition
 	problem          *problem
+	note             string // about the object's kind
 }
 
 func (r *run) resource(ctx context.Context, resource Link, stuck bool) *step {
@@ -223,7 +224,7 @@ func (r *run) apply(ctx context.Context, s *step, object *unstructured.Unstructu
 	s.object, s.readFrom = live, healthy
 	s.ref = &v1alpha1.StampedRef{APIVersion: live.GetAPIVersion(), Kind: live.GetKind(), Namespace: live.GetNamespace(), Name: live.GetName(), Resource: unknownResource}
 	if resource, err := r.cluster.Resource(live.GroupVersionKind()); err == nil {
-		s.ref.Resource = resource.Name
+		s.ref.Resource, s.note = resource.Name, resource.Note
 	}
 }
 

@@ -7,12 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 )
@@ -21,7 +25,7 @@ import (
 // but the kubelet takes up to a minute and a half to bring a new one, and the pod runs before cert-manager does.
 type secretCertificate struct {
 	name    types.NamespacedName
-	secrets cache.Getter
+	as      func(context.Context) (dynamic.Interface, error)
 	log     *slog.Logger
 	current atomic.Pointer[tls.Certificate]
 	looked  chan struct{} // closed once it is known whether the Secret is there
@@ -32,28 +36,45 @@ var (
 	_ manager.LeaderElectionRunnable = (*secretCertificate)(nil)
 )
 
-func newSecretCertificate(config *rest.Config, name types.NamespacedName, log *slog.Logger) (*secretCertificate, error) {
-	core, err := clientcorev1.NewForConfig(config)
-	if err != nil {
-		return nil, fmt.Errorf("preparing the watch of the webhooks' certificate: %w", err)
-	}
-	return &secretCertificate{name: name, secrets: core.RESTClient(), log: log, looked: make(chan struct{})}, nil
+func newSecretCertificate(options Options) *secretCertificate {
+	return &secretCertificate{name: options.Secret, as: options.As, log: options.Logger, looked: make(chan struct{})}
 }
 
 // NeedLeaderElection is false: every replica serves.
 func (*secretCertificate) NeedLeaderElection() bool { return false }
 
+// asAgain is how soon who may read the Secret is asked for again.
+const asAgain = time.Second
+
 // Start follows the Secret until ctx ends.
 func (c *secretCertificate) Start(ctx context.Context) error {
-	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
-		ListerWatcher: cache.NewListWatchFromClient(c.secrets, "secrets", c.name.Namespace, fields.OneTermEqualSelector("metadata.name", c.name.Name)),
-		ObjectType:    &corev1.Secret{},
-		Handler: cache.ResourceEventHandlerFuncs{
-			AddFunc:    c.take,
-			UpdateFunc: func(_, object any) { c.take(object) },
-			// A Secret that goes is made anew by cert-manager; until then the old certificate is good.
-		},
-	})
+	client, told := dynamic.Interface(nil), false
+	for client == nil {
+		var err error
+		if client, err = c.as(ctx); err == nil {
+			break
+		}
+		if !told {
+			c.log.Warn("the webhooks' certificate cannot be read yet", "secret", c.name.String(), "error", err)
+			told = true
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(asAgain):
+		}
+	}
+	only := func(options *metav1.ListOptions) {
+		options.FieldSelector = fields.OneTermEqualSelector("metadata.name", c.name.Name).String()
+	}
+	informer := dynamicinformer.NewFilteredDynamicInformer(client, corev1.SchemeGroupVersion.WithResource("secrets"), c.name.Namespace, 0, cache.Indexers{}, only).Informer()
+	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    c.take,
+		UpdateFunc: func(_, object any) { c.take(object) },
+		// A Secret that goes is made anew by cert-manager; until then the old certificate is good.
+	}); err != nil {
+		return fmt.Errorf("preparing the watch of the webhooks' certificate: %w", err)
+	}
 	go func() {
 		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
 			close(c.looked)
@@ -65,11 +86,16 @@ func (c *secretCertificate) Start(ctx context.Context) error {
 
 // take makes the Secret's certificate the current one.
 func (c *secretCertificate) take(object any) {
-	secret, ok := object.(*corev1.Secret)
-	if !ok || secret.Name != c.name.Name {
+	found, ok := object.(*unstructured.Unstructured)
+	if !ok || found.GetName() != c.name.Name {
 		return
 	}
-	certificate, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	secret := &corev1.Secret{}
+	err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, secret)
+	var certificate tls.Certificate
+	if err == nil {
+		certificate, err = tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey])
+	}
 	if err != nil {
 		c.log.Error("the webhooks' certificate cannot be used", "secret", c.name.String(), "error", err)
 		return

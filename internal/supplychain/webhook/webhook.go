@@ -18,6 +18,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/webhook"
@@ -34,6 +35,8 @@ type Options struct {
 	// Secret is of type kubernetes.io/tls. It need not exist yet, and a new certificate in it is taken up at once;
 	// until there is one, connections fail and Ready holds nevertheless.
 	Secret types.NamespacedName
+	// As gives the client that may list and watch Secret, and no other secret. It is asked again until it has one.
+	As func(context.Context) (dynamic.Interface, error)
 	// CertDir is a folder with tls.crt and tls.key, which must exist.
 	CertDir string
 	// Logger is told of certificates that cannot be used; nil discards.
@@ -65,10 +68,10 @@ func Setup(mgr ctrl.Manager, options Options) (*Webhooks, error) {
 	served := webhook.Options{Host: host, Port: int(port), CertDir: options.CertDir}
 	w := &Webhooks{}
 	if options.Secret.Name != "" {
-		w.secret, err = newSecretCertificate(mgr.GetConfig(), options.Secret, options.Logger)
-		if err != nil {
-			return nil, err
+		if options.As == nil {
+			return nil, errors.New("nobody is named who may read the webhooks' certificate")
 		}
+		w.secret = newSecretCertificate(options)
 		if err := mgr.Add(w.secret); err != nil {
 			return nil, fmt.Errorf("adding the watch of the webhooks' certificate: %w", err)
 		}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -138,6 +139,7 @@ func serve(t *testing.T, config *rest.Config, known *runtime.Scheme, install *en
 	webhooks, err := Setup(mgr, Options{
 		Addr:   net.JoinHostPort(install.LocalServingHost, strconv.Itoa(install.LocalServingPort)),
 		Secret: types.NamespacedName{Namespace: "default", Name: "certificate"},
+		As:     func(context.Context) (dynamic.Interface, error) { return dynamic.NewForConfig(config) },
 	})
 	if err != nil {
 		t.Fatal(err)

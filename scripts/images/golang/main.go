@@ -24,13 +24,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/go-containerregistry/pkg/compression"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
@@ -237,10 +236,11 @@ func copyFile(to io.Writer, from string) error {
 
 // imageOf is the image of the one layer. It is not compressed: over loopback that is fastest.
 func imageOf(archive string) (v1.Image, error) {
-	layer, err := tarball.LayerFromFile(archive, tarball.WithCompression(compression.None), tarball.WithMediaType(types.OCIUncompressedLayer))
+	content, err := os.ReadFile(archive)
 	if err != nil {
 		return nil, err
 	}
+	layer := static.NewLayer(content, types.OCIUncompressedLayer)
 	made, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,14 @@ func TestImage(t *testing.T) {
 	if err != nil || len(layers) != 1 {
 		t.Fatalf("%d layers, %v", len(layers), err)
 	}
-	content, err := layers[0].Uncompressed()
+	blob, err := layers[0].Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := layers[0].DiffID(); err != nil || plain != blob {
+		t.Errorf("the layer is %s and its content %s, %v: it is not plain", blob, plain, err)
+	}
+	content, err := layers[0].Compressed()
 	if err != nil {
 		t.Fatal(err)
 	}
