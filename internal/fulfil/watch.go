@@ -214,14 +214,15 @@ func (f *fulfiller) done(key types.NamespacedName) {
 	}
 }
 
-// giveUp ends Once with an error.
-func (f *fulfiller) giveUp(key types.NamespacedName, err error) {
+// giveUp ends Once with an error; Watch does not give up.
+func (f *fulfiller) giveUp(key types.NamespacedName, err error) bool {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	if _, wanted := f.only[key]; wanted {
-		f.failed = errors.Join(f.failed, err)
+		f.failed = errors.Join(f.failed, fmt.Errorf("build %s: %w", key, err))
 		f.done(key)
 	}
+	return f.only != nil
 }
 
 // wanted says whether a request is one that this fulfiller is for.

@@ -88,9 +88,7 @@ func (w *worker) run() {
 		}
 		var again <-chan time.Time
 		if pause := w.attend(w.life, b); pause > 0 {
-			timer := time.NewTimer(pause)
-			defer timer.Stop()
-			again = timer.C
+			again = time.After(pause)
 		}
 		select {
 		case <-w.life.Done():
@@ -135,7 +133,9 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	case errors.Is(err, errTaken):
 		return time.Second // the news of who took it may come later than that
 	}
-	w.giveUp(w.key, err)
+	if w.giveUp(w.key, err) {
+		return 0
+	}
 	pause := min(firstPause<<min(w.tries, 5), lastPause)
 	w.tries++
 	w.Progress.Warn("Build %s: %v; trying again in %s", w.key, err, pause)
