@@ -151,10 +151,10 @@ func stagesOf(t target, s seen) []stage {
 		one, ref := newStage(resource), resource.StampedRef
 		ready := condition(resource.Conditions, v1alpha1.ConditionReady)
 		switch {
-		case ready.Status != metav1.ConditionTrue:
-			one.detail = because(ready)
 		case t.source && awaits(resource, stages) != "":
 			one.detail = "it waits for " + awaits(resource, stages)
+		case ready.Status != metav1.ConditionTrue:
+			one.detail = because(ready)
 		case stale(t, resource.Outputs):
 			one.detail = "it still gives out the " + t.kind() + " before"
 		case isDeployment(ref) && !carriesImage(t, findDeployment(s, t.namespace, ref)):

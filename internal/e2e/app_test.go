@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -36,13 +38,19 @@ func main() {
 // buildApp makes an image by hand, as a user without slipway would, of a web server that answers with the text.
 func buildApp(t *testing.T, answer string) v1.Image {
 	t.Helper()
+	return buildProgram(t, strings.Replace(appSource, `"unset"`, strconv.Quote(answer), 1))
+}
+
+// buildProgram makes an image of a program, /app.
+func buildProgram(t *testing.T, source string) v1.Image {
+	t.Helper()
 	dir := t.TempDir()
-	for path, content := range map[string]string{"go.mod": "module app\n\ngo 1.24\n", "main.go": appSource} {
+	for path, content := range map[string]string{"go.mod": "module app\n\ngo 1.24\n", "main.go": source} {
 		if err := os.WriteFile(filepath.Join(dir, path), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w -X main.answer="+answer, "-o", "app", ".")
+	build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", "app", ".")
 	build.Dir, build.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=-buildvcs=false")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -5,6 +5,7 @@ package explain
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 
@@ -24,6 +25,9 @@ var (
 	workloads    = v1alpha1.GroupVersion.WithResource("workloads")
 	deliverables = v1alpha1.GroupVersion.WithResource("deliverables")
 )
+
+// lacks finds in a message of the choreographer that a stage was not stamped for want of an input.
+var lacks = regexp.MustCompile(`\(waiting for resource \[([^\]]+)\], which provides \[`)
 
 // Node is a workload, a stage of its chain, or what one of those has made.
 type Node struct {
@@ -131,6 +135,10 @@ func (e *Explainer) stages(ctx context.Context, namespace string, resources []v1
 func (e *Explainer) stage(ctx context.Context, namespace string, resource v1alpha1.ResourceStatus) (*Node, error) {
 	node := &Node{Name: resource.Name, Revision: revision(resource.Outputs)}
 	node.take(resource.Conditions, false)
+	if lacking := lacks.FindStringSubmatch(node.Message); node.Reason == v1alpha1.ReasonTemplateStampFailure && lacking != nil {
+		// Nothing has failed: the template cannot be rendered before its input is there.
+		node.State, node.Reason, node.Message = metav1.ConditionUnknown, "Waiting", "waiting for "+lacking[1]
+	}
 	for _, input := range resource.Inputs {
 		node.Inputs = append(node.Inputs, input.Name)
 	}
