@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -104,7 +105,7 @@ func runGitURL(ctx context.Context, o *GitURLOptions) error {
 	}
 	urls := []gitURL{}
 	for _, name := range names {
-		name, err := repositoryName(host, name)
+		name, err := repositoryName(o.Name, host, name)
 		if err != nil {
 			return err
 		}
@@ -127,12 +128,16 @@ func runGitURL(ctx context.Context, o *GitURLOptions) error {
 
 func repositoryURL(host, name string) string { return "http://" + host + "/" + name + ".git" }
 
-// repositoryName takes off what people write around a repository's name: the server and .git.
-func repositoryName(host, name string) (string, error) {
-	name = strings.TrimPrefix(strings.TrimPrefix(name, "http://"), host+"/")
+// repositoryName takes off what people write around a repository's name: the server, as this machine or a pod names it,
+// and .git.
+func repositoryName(environment environment.Name, host, written string) (string, error) {
+	name := strings.TrimPrefix(written, "http://")
+	for _, server := range []string{host, strings.Replace(host, "localhost", "127.0.0.1", 1), environment.GitInCluster()} {
+		name = strings.TrimPrefix(name, server+"/")
+	}
 	name = strings.TrimSuffix(strings.Trim(name, "/"), ".git")
 	if name == "" || strings.ContainsAny(name, ": \\") || strings.Contains("/"+name+"/", "/../") || path.Clean(name) != name {
-		return "", hint.With(fmt.Errorf("%q is no name of a repository", name), "name it OWNER/NAME, such as slipway/config")
+		return "", hint.With(fmt.Errorf("%q is no name of a repository", written), "name it OWNER/NAME, such as slipway/config")
 	}
 	return name, nil
 }
@@ -183,7 +188,7 @@ func runGitClone(ctx context.Context, o *GitCloneOptions) error {
 	if err != nil {
 		return err
 	}
-	name, err := repositoryName(host, o.Repository)
+	name, err := repositoryName(o.Name, host, o.Repository)
 	if err != nil {
 		return err
 	}
@@ -247,6 +252,7 @@ that each changed, without a clone.`,
 	addName(cmd, d, &o.Name)
 	addOutput(cmd, &o.Output, "json", "yaml")
 	cmd.Flags().StringVar(&o.Branch, "branch", "", "the branch, tag or commit to begin at (default: the repository's main branch)")
+	_ = cmd.RegisterFlagCompletionFunc("branch", completeBranches(d, &o.Name)) // fails for a flag that is not there alone
 	cmd.Flags().IntVar(&o.Limit, "limit", contents.DefaultLimit, "how many commits to list, at most")
 	cmd.ValidArgsFunction = completeRepositories(d, &o.Name)
 	return cmd
@@ -257,7 +263,7 @@ func runGitLog(ctx context.Context, o *GitLogOptions) error {
 	if err != nil {
 		return err
 	}
-	name, err := repositoryName(host, o.Repository)
+	name, err := repositoryName(o.Name, host, o.Repository)
 	if err != nil {
 		return err
 	}
@@ -269,10 +275,11 @@ func runGitLog(ctx context.Context, o *GitLogOptions) error {
 		return ui.PrintData(o.deps.Streams, o.Output, commits)
 	}
 	table := ui.NewTable(o.deps.Streams, "")
-	table.Row(ui.Text("COMMIT", "WHEN", "AUTHOR", "MESSAGE", "FILES")...)
+	table.Row(ui.Text("COMMIT", "WHEN", "AUTHOR", "MESSAGE AND FILES")...)
 	for _, commit := range commits {
 		message, _, _ := strings.Cut(strings.TrimSpace(commit.Message), "\n")
-		table.Row(ui.Text(commit.Hash[:12], ago(commit.Time), commit.Author, message, fewPaths(commit.Files))...)
+		author, _, _ := strings.Cut(commit.Author, " <") // the address is in -o json
+		table.Row(ui.Text(commit.Hash[:12], ago(commit.Time), author, strings.TrimSuffix(message+": "+fewPaths(commit.Files), ": "))...)
 	}
 	return table.Print()
 }
@@ -308,20 +315,41 @@ func completeRepositories(d *Deps, name *environment.Name) cobra.CompletionFunc 
 		if len(args) > 0 {
 			return nil, cobra.ShellCompDirectiveDefault
 		}
-		ctx, cancel := context.WithTimeout(cmd.Context(), nameCompletionLimit)
-		defer cancel()
-		host, err := d.Git(ctx, *name)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
-		listing, err := container.List(ctx, host)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp
-		}
 		var choices []string
-		for _, repository := range listing.Repositories {
+		for _, repository := range completions(cmd.Context(), d, *name) {
 			choices = append(choices, repository.Name)
 		}
 		return choices, cobra.ShellCompDirectiveNoFileComp
 	}
+}
+
+// completeBranches offers the branches of the repository that is named already.
+func completeBranches(d *Deps, name *environment.Name) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+		var choices []string
+		for _, repository := range completions(cmd.Context(), d, *name) {
+			for _, branch := range repository.Branches {
+				if len(args) == 0 || repository.Name == strings.TrimSuffix(args[0], ".git") {
+					choices = append(choices, branch.Name)
+				}
+			}
+		}
+		slices.Sort(choices)
+		return slices.Compact(choices), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completions are the repositories, as far as they can be had while somebody waits at a prompt.
+func completions(ctx context.Context, d *Deps, name environment.Name) []contents.Repository {
+	ctx, cancel := context.WithTimeout(ctx, nameCompletionLimit)
+	defer cancel()
+	host, err := d.Git(ctx, name)
+	if err != nil {
+		return nil
+	}
+	listing, err := container.List(ctx, host)
+	if err != nil {
+		return nil
+	}
+	return listing.Repositories
 }

@@ -57,9 +57,13 @@ func TestGit(t *testing.T) {
 		{"git url", 0, []string{"http://" + host + "/slipway/config.git\n"}},
 		{"git url apps/new", 0, []string{"http://" + host + "/apps/new.git\n"}},
 		{"git url http://" + host + "/slipway/config.git --in-cluster", 0, []string{"http://slipway-git:9418/slipway/config.git\n"}},
+		{"git url http://slipway-git:9418/slipway/config.git", 0, []string{"http://" + host + "/slipway/config.git\n"}},
+		{"git url https://github.com/a/b", 1, []string{`"https://github.com/a/b" is no name of a repository`}},
+		{"__complete git log slip", 0, []string{"slipway/config\n"}},
+		{"__complete git log slipway/config --branch=", 0, []string{"main\n"}},
 		{"git url a -o json", 0, []string{`"inCluster": "http://slipway-git:9418/a.git"`, `"repository": "a"`}},
 		{"git url ../a", 1, []string{"no name of a repository"}},
-		{"git log slipway/config", 0, []string{"COMMIT", commit[:12], "Ann <ann@example.com>", "deliver hello", "delivery.yml"}},
+		{"git log slipway/config", 0, []string{"COMMIT", commit[:12], "Ann", "deliver hello: delivery.yml"}},
 		{"git log slipway/config.git --branch main --limit 1 -o json", 0, []string{`"hash": "` + commit}},
 		{"git log slipway/config --branch none", 1, []string{`there is no branch, tag or commit "none"`, "slipway git url"}},
 		{"git log nowhere", 1, []string{"repository not found: nowhere"}},
@@ -77,6 +81,16 @@ func TestGit(t *testing.T) {
 			if !strings.Contains(out.String()+errOut.String(), want) {
 				t.Errorf("slipway %s lacks %q:\n%s%s", test.arguments, want, out, errOut)
 			}
+		}
+	}
+	d.Streams.OutIsTerminal, d.Streams.Columns, d.Streams.NoColor = true, 80, true
+	out.Reset()
+	if code := app.RunWith(t.Context(), d, []string{"git", "log", "slipway/config"}); code != 0 {
+		t.Errorf("git log ends with %d: %s", code, errOut)
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(line) > 81 {
+			t.Errorf("a line has %d columns: %s", len(line), line)
 		}
 	}
 	folder := filepath.Join(t.TempDir(), "clone")
