@@ -16,6 +16,7 @@ import (
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/podstate"
 )
 
@@ -24,6 +25,8 @@ var (
 	replicaSets = appsv1.SchemeGroupVersion.WithResource("replicasets")
 	pods        = corev1.SchemeGroupVersion.WithResource("pods")
 	testRuns    = slipwayv1alpha1.GroupVersion.WithResource("testruns")
+	gitCommits  = slipwayv1alpha1.GroupVersion.WithResource("gitcommits")
+	releases    = slipwayv1alpha1.GroupVersion.WithResource("releases")
 )
 
 // revisionAnnotation is that by which a Deployment and its newest ReplicaSet know each other.
@@ -54,6 +57,50 @@ func (e *Explainer) runs(ctx context.Context, namespace string, node *Node) erro
 		}
 	}
 	node.Children = append(node.Children, child)
+	return nil
+}
+
+// committed adds the revision that a GitCommit has made, which is no output of the stage.
+func (e *Explainer) committed(ctx context.Context, namespace string, node *Node) error {
+	found, err := e.get(ctx, gitCommits, namespace, node.Object)
+	if found == nil || err != nil {
+		return err
+	}
+	node.Revision, _, _ = unstructured.NestedString(found.Object, "status", "revision")
+	return nil
+}
+
+// released adds the Deployments that a Release has applied, each with its pods.
+func (e *Explainer) released(ctx context.Context, namespace string, node *Node) error {
+	found, err := e.get(ctx, releases, namespace, node.Object)
+	if found == nil || err != nil {
+		return err
+	}
+	release := &slipwayv1alpha1.Release{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, release); err != nil {
+		return fmt.Errorf("reading release %s/%s: %w", namespace, node.Object, err)
+	}
+	for _, applied := range release.Status.Inventory {
+		if applied.Group != deployments.Group || applied.Kind != "Deployment" {
+			continue
+		}
+		deployment, err := e.get(ctx, deployments, applied.Namespace, applied.Name)
+		if err != nil {
+			return err
+		}
+		child := &Node{made: true, Name: "deployment", Kind: applied.Kind, Object: applied.Name, State: metav1.ConditionFalse, Message: "it is not there"}
+		node.Children = append(node.Children, child)
+		if deployment == nil {
+			continue
+		}
+		ready, saw := kube.DeploymentReady(deployment)
+		if child.State, child.Message = metav1.ConditionUnknown, saw; ready {
+			child.State, child.Message = metav1.ConditionTrue, ""
+		}
+		if err := e.pods(ctx, applied.Namespace, child); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

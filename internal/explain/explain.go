@@ -49,6 +49,8 @@ type Node struct {
 	Children []*Node `json:"children,omitempty"`
 	// Blueprint is the supply chain of a workload, or the delivery of a deliverable.
 	Blueprint string `json:"blueprint,omitempty"`
+
+	made bool // by a stage, and is no stage itself, though its kind may be one elsewhere
 }
 
 // Explainer asks one cluster.
@@ -156,6 +158,10 @@ func (e *Explainer) stage(ctx context.Context, namespace string, resource v1alph
 		err = e.deliverable(ctx, namespace, node)
 	case v1alpha1.KindRunnable:
 		err = e.runs(ctx, namespace, node)
+	case "GitCommit":
+		err = e.committed(ctx, namespace, node)
+	case "Release":
+		err = e.released(ctx, namespace, node)
 	case "Deployment":
 		err = e.pods(ctx, namespace, node)
 	}

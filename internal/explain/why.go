@@ -114,7 +114,7 @@ func (n *Node) cause() *Node {
 		for _, child := range made {
 			look(child)
 		}
-		explained := failed != before[0] || waiting != before[1]
+		explained := failed != before[0] || waiting != before[1] && node.State != metav1.ConditionFalse
 		switch {
 		case node.State == metav1.ConditionTrue, explained:
 		case node.State == metav1.ConditionFalse && failed == nil:
@@ -157,7 +157,7 @@ func split(node *Node) (made, next []*Node) {
 }
 
 // isMade says whether a node is no stage.
-func (n *Node) isMade() bool { return n.Kind == "Pod" || n.Kind == "TestRun" }
+func (n *Node) isMade() bool { return n.made || n.Kind == "Pod" || n.Kind == "TestRun" }
 
 // waitingFor are the stages below the one that is, or has made, the trouble, as far as they are not Ready either.
 func (n *Node) waitingFor(trouble *Node) []string {

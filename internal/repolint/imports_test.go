@@ -51,7 +51,7 @@ var law = map[string][]string{
 	"internal/fulfil":                 {"api/...", "internal/artifact", "internal/build/...", "internal/hint", "internal/ui", "registry", "registry/events"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
-	"internal/explain":                {"api/...", "internal/hint", "internal/podstate"},
+	"internal/explain":                {"api/...", "internal/hint", "internal/kube", "internal/podstate"},
 	"internal/wake":                   {"api/...", "internal/hint", "internal/kube"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 

@@ -106,7 +106,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, body io.Reader,
 		_, _ = io.Copy(io.Discard, io.LimitReader(body, s.maxPush))
 	}
 	for _, c := range sent.commands {
-		s.logger.Info("pushed", "repository", repo.name, "ref", c.ref, "old", c.old, "new", c.new, "refused", c.refusal)
+		s.logger.Info("pushed", "repository", repo.name, "ref", c.ref, "old", c.old.String(), "new", c.new.String(), "refused", c.refusal)
 	}
 	report(w, sent, unpacked)
 	if len(sent.commands) > 0 && err == nil {
