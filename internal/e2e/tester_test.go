@@ -109,6 +109,7 @@ func TestTester(t *testing.T) {
 	e.apply(strings.NewReplacer("IMAGE", image, "URL", url, "GITHOST", host).Replace(string(manifests)))
 	s.passes(first)
 	s.contained()
+	s.limited()
 
 	// Red: nothing is passed on, and the log is one command away.
 	s.test(`if Sum(2, 2) != 5 { t.Fatal("two and two are not five") }`)
@@ -191,6 +192,37 @@ func (s *sums) contained() {
 		if volume["projected"] != nil || volume["secret"] != nil {
 			s.t.Errorf("the pod has the volume %v", volume)
 		}
+	}
+}
+
+// limited : the controller's own identity reads no secret, its pod has no privilege, and its watches are all allowed.
+func (s *sums) limited() {
+	s.t.Helper()
+	const controller = "system:serviceaccount:slipway-system:slipway-controller"
+	for arguments, want := range map[string]string{
+		"get secrets -A": "no", "list secrets -A": "no", "watch secrets -A": "no", "get secret/slipway-webhook -n slipway-system": "no",
+		"create secrets -n default": "no", "patch deployments -n default": "no", "create jobs -n default": "no",
+		"watch runnables.carto.run -A": "yes", "watch jobs -A": "yes", "watch images.kpack.io -A": "yes",
+	} {
+		out, _ := s.tryKubectl("", append([]string{"auth", "can-i", "--as=" + controller}, strings.Fields(arguments)...)...)
+		if lines := strings.Fields(out); len(lines) == 0 || lines[len(lines)-1] != want {
+			s.t.Errorf("may the controller %s? %s, want %s", arguments, out, want)
+		}
+	}
+	said := s.kubectl("logs", "-n", "slipway-system", "deployment/slipway-controller")
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, "forbidden") && strings.Contains(line, controller) {
+			s.t.Errorf("the controller is refused something: %s", line)
+		}
+	}
+	pod := s.kubectl("get", "pods", "-n", "slipway-system", "-o", "jsonpath={.items[*].spec.containers[*].securityContext} {.items[*].spec.securityContext}")
+	for _, word := range []string{`"readOnlyRootFilesystem":true`, `"allowPrivilegeEscalation":false`, `"runAsNonRoot":true`, `"type":"RuntimeDefault"`, `"drop":["ALL"]`} {
+		if !strings.Contains(pod, word) {
+			s.t.Errorf("the controller's pod has no %s: %s", word, pod)
+		}
+	}
+	if policies := s.kubectl("get", "networkpolicies", "-n", "slipway-system", "-o", "name"); !strings.Contains(policies, "slipway-deny") || !strings.Contains(policies, "slipway-controller") {
+		s.t.Errorf("the policies are %s", policies)
 	}
 }
 
