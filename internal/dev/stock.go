@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -10,7 +11,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/apimachinery/pkg/types"
 
+	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/fulfil"
+	"slipway.dev/slipway/registry/events"
 )
 
 // mostBatches is how many sources' images are remembered, so that going back to one of them is nothing to build.
@@ -74,7 +77,7 @@ func (s *stock) serve(namespace, workload string) {
 	}
 	options := fulfil.Options{
 		Cluster: s.objects, Namespace: namespace, Workload: workload, Registry: s.around.registry, Platform: s.around.platform,
-		By: s.By, Pusher: s.pusher, Stock: s, Restocked: s.restocked,
+		By: s.By, Pusher: s.pusher, Stock: s, Restocked: s.restocked, Events: "http://" + s.around.registry + events.Path,
 	}
 	go func() {
 		defer close(ended)
@@ -194,6 +197,11 @@ func (s *stock) begin(b *batch, order fulfil.Order, step *step) *attempt {
 func (s *stock) Expect(order fulfil.Order) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	if strings.Contains(order.Reason, v1alpha1.CauseBaseImage) && (s.last == nil || s.last.ID != order.ID) {
+		for _, b := range s.batches { // they stand on the base before
+			b.latest = nil
+		}
+	}
 	s.last = &order
 }
 

@@ -150,6 +150,15 @@ func TestStock(t *testing.T) {
 	if f.take(anew) != digest || f.builder.builds != 4 {
 		t.Errorf("%d builds", f.builder.builds)
 	}
+
+	// After a newer base nothing of what was built is of use.
+	newer := first
+	newer.Reason, newer.ID = v1alpha1.CauseBaseImage, "newer"
+	f.Expect(newer)
+	f.Expect(first)
+	if _, order := f.save("two"); f.take(order) == digest || f.builder.builds != 5 {
+		t.Errorf("%d builds", f.builder.builds)
+	}
 	if f.Has(fulfil.Order{Source: v1alpha1.BuildSource{Digest: "sha256:1"}}) {
 		t.Error("another source is in stock")
 	}

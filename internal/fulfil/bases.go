@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/build/baseimage"
@@ -30,6 +31,7 @@ func (f *fulfiller) followBases(ctx context.Context) {
 			}
 		},
 	}
+	cache.WaitForCacheSync(ctx.Done(), f.known)
 	for ctx.Err() == nil {
 		if err := events.Follow(ctx, f.Events, nil, handler); !errors.Is(err, events.ErrNoStream) {
 			return

@@ -148,11 +148,14 @@ func (w *world) options(by string) fulfil.Options {
 }
 
 // watch runs a builder that looks for newer bases, too.
-func (w *world) watch(by string) (stop func()) {
+func (w *world) watch(by string, edits ...func(*fulfil.Options)) (stop func()) {
 	ctx, cancel := context.WithCancel(w.Context())
 	ended := make(chan error, 1)
 	options := w.options(by)
 	options.Events = "http://" + w.host + events.Path
+	for _, edit := range edits {
+		edit(&options)
+	}
 	go func() { ended <- fulfil.Watch(ctx, options) }()
 	return func() {
 		cancel()
@@ -325,7 +328,7 @@ func (w *world) base(word string) {
 func TestRebase(t *testing.T) {
 	w := newWorld(t)
 	defer w.manage()()
-	defer w.watch("one")()
+	stop := w.watch("one")
 	w.base("first")
 	dir := program(t, `"one"`)
 	if err := os.WriteFile(filepath.Join(dir, "slipway.yaml"), []byte("apiVersion: slipway.dev/v1alpha1\nkind: App\nbuild: {go: {base: "+w.host+"/bases/small}}\n"), 0o644); err != nil {
@@ -358,6 +361,15 @@ func TestRebase(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	w.expect(w.get(), w.local(dir), v1alpha1.CauseManual, 3)
+
+	// One that builds nothing can rebase, too.
+	stop()
+	defer w.watch("two", func(o *fulfil.Options) { o.NewBuilder = nil })()
+	w.base("third")
+	for w.get().Status.Builds < 4 {
+		time.Sleep(20 * time.Millisecond)
+	}
+	w.expect(w.get(), w.local(dir), v1alpha1.CauseBaseImage, 4)
 }
 
 // told waits for what tells of an image: its source, its base, and of what it is made, under its own digest.

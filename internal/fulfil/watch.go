@@ -22,6 +22,7 @@ type fulfiller struct {
 	Options
 	slots chan struct{}   // has an element for every build that is under way
 	life  context.Context //nolint:containedctx // of the workers
+	known func() bool     // whether all Builds have been told of that were there at the beginning
 
 	mutex   sync.Mutex // guards what follows, and Observe
 	workers map[types.NamespacedName]*worker
@@ -135,14 +136,16 @@ func (f *fulfiller) start(ctx context.Context) (end func(), err error) {
 	})
 	informer := factory.ForResource(resource).Informer()
 	_ = informer.SetWatchErrorHandlerWithContext(f.outage()) // an error means that it has started, which it has not
-	if _, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+	told, err := informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { f.tell(object, false) },
 		UpdateFunc: func(_, object any) { f.tell(object, false) },
 		DeleteFunc: func(object any) { f.tell(object, true) },
-	}); err != nil {
+	})
+	if err != nil {
 		cancel()
 		return nil, err
 	}
+	f.known = told.HasSynced
 	factory.Start(life.Done())
 	return func() {
 		cancel()

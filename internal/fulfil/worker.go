@@ -27,6 +27,7 @@ type worker struct {
 
 	builder build.Builder // nil before the first build
 	tries   int           // that something did not answer, one after another
+	passed  string        // a request for which nothing is there: somebody else has to fulfil it
 
 	// The fulfiller's mutex guards what follows.
 	latest  *v1alpha1.Build // nil when it was deleted
@@ -113,7 +114,7 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	}
 	order, id := orderOf(b), b.Status.Request.ID
 	inStock := w.Stock != nil && w.Stock.Has(order)
-	if w.NewBuilder == nil && !inStock {
+	if w.NewBuilder == nil && !inStock && (order.Reason != v1alpha1.CauseBaseImage || w.passed == id) {
 		return 0
 	}
 	if left := taken(b, w.By, time.Now()); left > 0 && !inStock {
@@ -128,7 +129,10 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	case err == nil:
 		w.tries = 0
 		return 0
-	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone), errors.Is(err, ErrOutOfStock):
+	case errors.Is(err, ErrOutOfStock):
+		w.passed = id
+		return 0
+	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone):
 		return 0
 	case errors.Is(err, errTaken):
 		return time.Second // the news of who took it may come later than that
@@ -240,10 +244,19 @@ func (w *worker) renew(ctx context.Context, id string) (stop func()) {
 	}
 }
 
-// obtain takes the image from stock, or has it built when there is room.
+// obtain puts what was built on a newer base, takes the image from stock, or has it built when there is room.
 func (w *worker) obtain(ctx context.Context, order Order, inStock bool, task ui.Task) (*Made, error) {
+	if order.Reason == v1alpha1.CauseBaseImage {
+		made, err := w.rebase(ctx, order, task)
+		if made != nil || err != nil {
+			return made, err
+		}
+	}
 	if inStock {
 		return w.Stock.Take(ctx, order)
+	}
+	if w.NewBuilder == nil {
+		return nil, ErrOutOfStock
 	}
 	select {
 	case w.slots <- struct{}{}:
@@ -256,12 +269,6 @@ func (w *worker) obtain(ctx context.Context, order Order, inStock bool, task ui.
 		}
 	}
 	defer func() { <-w.slots }()
-	if order.Reason == v1alpha1.CauseBaseImage {
-		made, err := w.rebase(ctx, order, task)
-		if made != nil || err != nil {
-			return made, err
-		}
-	}
 	if w.builder == nil {
 		builder, err := w.NewBuilder()
 		if err != nil {

@@ -32,7 +32,7 @@ var law = map[string][]string{
 	"bootstrap/kubeconfig": {"internal/hint"},
 	"bootstrap/diagnose":   {"internal/docker", "internal/environment", "internal/kube", "internal/version"},
 
-	"internal/dev/...":               with(leaves, "api/...", "internal/artifact", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/fulfil", "internal/supervise/wire", "internal/tree", "registry"),
+	"internal/dev/...":               with(leaves, "api/...", "internal/artifact", "embedded", "internal/supplychain/selector", "internal/build/...", "internal/dev/...", "internal/fulfil", "internal/supervise/wire", "internal/tree", "registry", "registry/events"),
 	"internal/supplychain/template":  {"api/..."},
 	"internal/supplychain/selector":  {"api/...", "internal/supplychain/template"},
 	"internal/supplychain/realize":   {"api/...", "internal/supplychain/selector", "internal/supplychain/template"},
