@@ -15,14 +15,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
-	"slipway.dev/slipway/internal/artifact"
 )
 
 // maxModules is how deep submodules may be nested.
 const maxModules = 5
 
 // checkout writes a commit's files into dir, as far as budget bytes go. visit is called for each submodule.
-func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix string, budget *int64, visit func(name string, hash plumbing.Hash) error) error {
+func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix string, budget *int64, most int64, visit func(name string, hash plumbing.Hash) error) error {
 	tree, err := of.Tree()
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", of.Hash, err)
@@ -52,7 +51,7 @@ func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix strin
 				err = visit(name, entry.Hash)
 			}
 		default:
-			err = write(tree, dir, name, entry, budget)
+			err = write(tree, dir, name, entry, budget, most)
 		}
 		if err != nil {
 			return err
@@ -60,13 +59,13 @@ func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix strin
 	}
 }
 
-func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry, budget *int64) error {
+func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry, budget *int64, most int64) error {
 	file, err := tree.TreeEntryFile(&entry)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
 	if *budget -= file.Size; *budget < 0 {
-		return failed(v1alpha1.ReasonTooLarge, "The source is larger than %d MiB. spec.subPath can name a folder of it.", int64(artifact.DefaultMaxBytes)>>20)
+		return tooLarge("The files of the source are larger than %d MiB, and no more is unpacked. Keep what is no source elsewhere.", most>>20)
 	}
 	if entry.Mode == filemode.Symlink {
 		target, err := file.Contents()

@@ -14,12 +14,20 @@ type failure struct {
 	message string
 	// settled : trying again helps only when the spec changes.
 	settled bool
+	// large : the source was too large.
+	large bool
 }
 
 func (f *failure) Error() string { return f.message }
 
 func failed(reason, format string, arguments ...any) *failure {
 	return &failure{reason: reason, message: fmt.Sprintf(format, arguments...)}
+}
+
+func tooLarge(format string, arguments ...any) *failure {
+	f := failed(v1alpha1.ReasonTooLarge, format, arguments...)
+	f.large = true
+	return f
 }
 
 func invalid(format string, arguments ...any) *failure {

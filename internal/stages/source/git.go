@@ -35,11 +35,15 @@ const (
 	maxPack = 1 << 30
 )
 
+// limits are how many bytes of a repository may be fetched, compressed, and how many its files may have.
+type limits struct{ pack, files int64 }
+
 // repository is a git repository, and how to get in.
 type repository struct {
 	url    string
 	auth   transport.AuthMethod
 	client *http.Client
+	limits limits
 }
 
 // commit is what of a repository a reference means now.
@@ -177,10 +181,10 @@ func (r repository) fetch(ctx context.Context, session transport.UploadPackSessi
 		return nil, r.explain(err)
 	}
 	defer answer.Close()
-	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: maxPack}
+	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: r.limits.pack}
 	if err := packfile.UpdateObjectStorage(storage, limited); err != nil {
 		if limited.left < 0 {
-			return nil, failed(v1alpha1.ReasonTooLarge, "%s is larger than %d MiB, and no more is fetched.", r.url, maxPack>>20)
+			return nil, tooLarge("%s is larger than %d MiB, and no more is fetched.", r.url, r.limits.pack>>20)
 		}
 		return nil, fmt.Errorf("fetching commit %s: %w", hash, err)
 	}

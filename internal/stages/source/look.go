@@ -21,7 +21,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
-	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -65,7 +64,7 @@ func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, kno
 		return fetched{}, err
 	}
 	defer root.Close()
-	budget := int64(artifact.DefaultMaxBytes)
+	budget := r.limits.files
 	err = r.unpackCommit(ctx, repo, of, root, unpacking{dir: dir, budget: &budget, modules: source.Spec.Git.RecurseSubmodules})
 	return fetched{revision: found.revision, dir: files}, err
 }
@@ -85,7 +84,7 @@ func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *obje
 	if err != nil {
 		return err
 	}
-	return checkout(ctx, of, root, u.prefix, u.budget, func(name string, hash plumbing.Hash) error {
+	return checkout(ctx, of, root, u.prefix, u.budget, r.limits.files, func(name string, hash plumbing.Hash) error {
 		if !u.modules {
 			return nil
 		}
@@ -93,7 +92,7 @@ func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *obje
 		if url == "" || u.depth == maxModules {
 			return failed(v1alpha1.ReasonUnpackable, "The submodule %s of %s has no URL in .gitmodules, or is nested too deeply.", name, repo.url)
 		}
-		below := repository{url: moduleURL(repo.url, url), client: repo.client}
+		below := repository{url: moduleURL(repo.url, url), client: repo.client, limits: repo.limits}
 		if sameHost(below.url, repo.url) {
 			below.auth = repo.auth // credentials are for the host that they were given for
 		}
@@ -133,7 +132,7 @@ func sameHost(a, b string) bool {
 
 // repository is what a Source names, with the credentials that its secret has.
 func (r *reconciler) repository(ctx context.Context, source *v1alpha1.Source) (repository, error) {
-	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}}
+	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}, limits: r.limits}
 	if source.Spec.Git.SecretRef == nil {
 		return repo, nil
 	}

@@ -90,7 +90,7 @@ func unpackLayer(layer v1.Layer, dir string) error {
 
 func unpackable(image string, err error) error {
 	if errors.Is(err, artifact.ErrTooLarge) {
-		return failed(v1alpha1.ReasonTooLarge, "%s: %v", image, err)
+		return tooLarge("%s: %v", image, err)
 	}
 	return failed(v1alpha1.ReasonUnpackable, "%s does not hold a source: %v", image, err)
 }

@@ -29,8 +29,12 @@ import (
 	"slipway.dev/slipway/internal/tree"
 )
 
-// againAfter is how soon to look again after a failure.
-const againAfter = 10 * time.Second
+const (
+	// againAfter is how soon to look again after a failure.
+	againAfter = 10 * time.Second
+	// largeAgain is the same after a source was too large: it may be gigabytes that are fetched for nothing.
+	largeAgain = time.Hour
+)
 
 // reconciler keeps the status of Sources true.
 type reconciler struct {
@@ -44,6 +48,7 @@ type reconciler struct {
 	git         http.RoundTripper // to git servers
 	transport   http.RoundTripper // to the registry
 	streams     []*stream
+	limits      limits
 	interval    time.Duration
 	log         *slog.Logger
 	looks       looks
@@ -86,6 +91,9 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if problem != nil {
 		interval = min(interval, againAfter)
+	}
+	if problem != nil && problem.large {
+		interval = largeAgain
 	}
 	return ctrl.Result{RequeueAfter: interval}, nil
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/artifact"
 	gitclient "slipway.dev/slipway/internal/git/client"
 	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/internal/version"
@@ -103,6 +104,7 @@ func newReconciler(cluster client.Client, accounts client.Reader, options Option
 	}
 	return &reconciler{
 		streams:     streams,
+		limits:      limits{pack: maxPack, files: artifact.DefaultMaxBytes},
 		client:      cluster,
 		secrets:     options.Secrets,
 		credentials: pull.Credentials{Accounts: accounts, Secrets: options.Secrets},

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -397,6 +398,34 @@ func TestGitTroubles(t *testing.T) {
 }
 
 // TestTheLastArtifactStays while a branch is away, and is stored again by a registry that has lost it.
+// TestHugeRepositories has a source that is larger than may be fetched, or unpacked: it is not fetched again and again.
+func TestHugeRepositories(t *testing.T) {
+	for name, test := range map[string]struct {
+		limits limits
+		want   string
+	}{
+		"to fetch":  {limits{pack: 1 << 20, files: 1 << 30}, "is larger than 1 MiB, and no more is fetched"},
+		"to unpack": {limits{pack: 1 << 30, files: 1 << 20}, "larger than 1 MiB, and no more is unpacked"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, fromGit(nil))
+			w.limits = test.limits
+			noise := make([]byte, 2<<20)
+			rand.NewChaCha8([32]byte{}).Read(noise) // which cannot be compressed
+			dir := w.repo("app")
+			w.commit(dir, map[string]string{"noise": string(noise)})
+			source, result := w.reconcile()
+			w.want(source, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, test.want)
+			if result.RequeueAfter != largeAgain {
+				t.Errorf("it is looked at again after %v", result.RequeueAfter)
+			}
+			w.commit(dir, map[string]string{"noise": "less"})
+			source, _ = w.reconcile()
+			w.want(source, metav1.ConditionTrue, v1alpha1.ReasonStored, "")
+		})
+	}
+}
+
 func TestTheLastArtifactStays(t *testing.T) {
 	w := newWorld(t, fromGit(func(s *v1alpha1.SourceSpec) { s.Git.Ref.Branch = "main" }))
 	dir := w.repo("app")
