@@ -107,8 +107,9 @@ func (l *loop) pairsOf(ctx context.Context, dev *session) (byDev, byHand []float
 	return byDev, byHand, nil
 }
 
-func newLoop(ctx context.Context, b *bench) (*loop, error) {
-	if _, err := b.run(ctx, b.slipway, "up", "--name", environmentName); err != nil {
+// newLoop makes the environment; flags are more of those of `up`.
+func newLoop(ctx context.Context, b *bench, flags ...string) (*loop, error) {
+	if _, err := b.run(ctx, b.slipway, append([]string{"up", "--name", environmentName}, flags...)...); err != nil {
 		return nil, err
 	}
 	config, err := kube.ConfigFor(filepath.Join(b.work, "kubeconfig"), "kind-"+environmentName)

@@ -115,7 +115,7 @@ func answer(ctx context.Context, address string) string {
 	return string(body)
 }
 
-// session is a `slipway dev` that runs.
+// session is a slipway that runs in the background.
 type session struct {
 	command *exec.Cmd
 	log     *os.File
@@ -123,11 +123,15 @@ type session struct {
 
 // startDev starts `slipway dev` on the example that it is to keep.
 func (l *loop) startDev(ctx context.Context, flags ...string) (*session, error) {
-	arguments := append([]string{"dev", l.source, "--name", environmentName, "--progress", "plain"}, flags...)
-	s := &session{command: exec.CommandContext(ctx, l.slipway, arguments...)}
-	s.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(l.work, "kubeconfig"), "XDG_STATE_HOME="+filepath.Join(l.work, "state"))
+	return l.bench.startBackground(ctx, append([]string{"dev", l.source, "--name", environmentName, "--progress", "plain"}, flags...)...)
+}
+
+// startBackground starts a slipway that runs until it is stopped.
+func (b *bench) startBackground(ctx context.Context, arguments ...string) (*session, error) {
+	s := &session{command: exec.CommandContext(ctx, b.slipway, arguments...)}
+	s.command.Env = append(os.Environ(), "KUBECONFIG="+filepath.Join(b.work, "kubeconfig"), "XDG_STATE_HOME="+filepath.Join(b.work, "state"))
 	var err error
-	if s.log, err = os.Create(filepath.Join(l.work, "dev.log")); err != nil {
+	if s.log, err = os.Create(filepath.Join(b.work, arguments[0]+".log")); err != nil {
 		return nil, err
 	}
 	s.command.Stdout, s.command.Stderr = s.log, s.log
