@@ -18,6 +18,9 @@ type Cell struct {
 	Text   string
 	Tone   Tone
 	Indent int // columns before the text, in a cell that is not the row's last
+	// Lead stands before each line of a cell that is alone in its row, which has the whole width: a remark on the row
+	// above.
+	Lead string
 }
 
 // line is the cell's text on one line, indented.
@@ -91,6 +94,10 @@ func (t *Table) printRow(out *strings.Builder, row []Cell, widths []int) {
 		out.WriteString("\n")
 		return
 	}
+	if row[0].Lead != "" && len(row) == 1 {
+		t.printRemark(out, row[0])
+		return
+	}
 	color := t.streams.ColorOut()
 	last := len(row) - 1
 	line, used := t.indent, columnsOf(t.indent)
@@ -106,5 +113,15 @@ func (t *Table) printRow(out *strings.Builder, row []Cell, widths []int) {
 	for _, part := range lines {
 		out.WriteString(strings.TrimRight(line+paint(color, tones[row[last].Tone], part), " ") + "\n")
 		line = strings.Repeat(" ", used)
+	}
+}
+
+func (t *Table) printRemark(out *strings.Builder, cell Cell) {
+	lead, lines := t.indent+cell.Lead, []string{oneLine(cell.Text)}
+	if t.streams.OutIsTerminal {
+		lines = wrap(lines[0], max(t.streams.Width()-columnsOf(lead), minLastColumn))
+	}
+	for _, line := range lines {
+		out.WriteString(lead + paint(t.streams.ColorOut(), tones[cell.Tone], line) + "\n")
 	}
 }

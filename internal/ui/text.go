@@ -126,3 +126,14 @@ func wrap(text string, columns int) []string {
 	}
 	return lines
 }
+
+// Paragraph writes lines to Streams.Out; those that are wider than a terminal are broken between words there.
+func Paragraph(s *Streams, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		parts := []string{line}
+		if s.OutIsTerminal && columnsOf(line) > s.Width() {
+			parts = wrap(line, s.Width())
+		}
+		Printf(s, "%s\n", strings.Join(parts, "\n"))
+	}
+}

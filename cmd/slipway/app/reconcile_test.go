@@ -23,7 +23,7 @@ func TestReconcile(t *testing.T) {
 		code    int
 		want    []string
 	}{
-		{"reconcile hello -n team", []wake.Result{source}, app.ExitFine, []string{"team source/hello  Ready  0.3s  main@sha1:0123456789ab"}},
+		{"reconcile hello -n team", []wake.Result{source}, app.ExitFine, []string{"team source/hello  Ready  0.3s  main@0123456789ab"}},
 		{"reconcile hello -n team", []wake.Result{source, release}, app.ExitFailed, []string{"team release/hello  Not ready", "NotReady: Deployment team/hello waits"}},
 		{"reconcile source/hello -n team --wait=false", []wake.Result{{Target: source.Target}}, app.ExitFine, []string{"team source/hello  Asked"}},
 		{"reconcile sources/hello -n team -o json", []wake.Result{source}, app.ExitFine, []string{`"revision": "main@sha1:0123456789abcdef0123"`, `"kind": "Source"`}},

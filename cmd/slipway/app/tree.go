@@ -77,7 +77,8 @@ func runTree(ctx context.Context, o *TreeOptions) error {
 	if root.Blueprint != "" {
 		detail = "supply chain " + root.Blueprint
 	}
-	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: said(detail, trouble(root))})
+	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: detail})
+	remark(table, root, "")
 	nodeRows(table, root.Children, "", o.Now)
 	return table.Print()
 }
@@ -90,11 +91,26 @@ func nodeRows(table *ui.Table, nodes []*explain.Node, before string, now time.Ti
 			branch, below = "└─ ", "   "
 		}
 		object := strings.TrimSpace(node.Kind + " " + node.Object)
+		if strings.EqualFold(node.Name, node.Kind) {
+			object = node.Object
+		}
 		drawn := before + branch + node.Name
 		text := strings.TrimLeft(drawn, " ")
 		table.Row(ui.Cell{Text: text, Indent: len(drawn) - len(text)}, ui.Cell{Text: object}, nodeState(node),
-			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), also(node), cached(node), trouble(node))})
+			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), cached(node))})
+		remark(table, node, before+below)
 		nodeRows(table, node.Children, before+below, now)
+	}
+}
+
+// remark adds what does not fit a column: what a node takes from elsewhere, and what is wrong with it.
+func remark(table *ui.Table, node *explain.Node, before string) {
+	lead := before + "   "
+	if len(node.Children) > 0 {
+		lead = before + "│  "
+	}
+	if text := said(also(node), trouble(node)); text != "" {
+		table.Row(ui.Cell{Text: text, Lead: lead})
 	}
 }
 
@@ -135,10 +151,11 @@ func trouble(node *explain.Node) string {
 	if node.State == metav1.ConditionTrue {
 		return ""
 	}
+	message := strings.TrimPrefix(node.Message, "pod "+node.Object+": ") // it stands right above
 	if node.Reason == "" {
-		return node.Message
+		return message
 	}
-	return because(node.Reason, node.Message)
+	return because(node.Reason, message)
 }
 
 // said joins what is not empty.
@@ -159,6 +176,9 @@ func shortRevision(revision string) string {
 	}
 	if name == "" {
 		return digest
+	}
+	if found {
+		_, digest, _ = strings.Cut(digest, ":")
 	}
 	return name[strings.LastIndex(name, "/")+1:] + "@" + digest
 }

@@ -56,19 +56,16 @@ func explained(t *testing.T, root *explain.Node, args ...string) (code int, out 
 func TestTree(t *testing.T) {
 	code, out := explained(t, aTree(), "tree", "hello", "-n", "team")
 	want := `
-team/hello                            Waiting  5m  supply chain basic;
-                                                   AvailableCondition: it has no
-                                                   pod
-├─ source-provider  Source hello      Ready    5m  main@sha1:0123456789ab
-└─ image-provider   Image hello       Ready    5m  hello@sha256:0123456789ab
-   └─ deployment    Deployment hello  Waiting  5m  takes from source-provider,
-                                                   image-provider;
-                                                   AvailableCondition: it has no
-                                                   pod
-      └─ pod        Pod hello         Failed   5m  pod hello: container workload
-                                                   does not start: ErrImagePull:
-                                                   there is no such image
-                                                   anywhere
+team/hello                        Waiting  5m  supply chain basic
+│  AvailableCondition: it has no pod
+├─ source-provider  Source hello  Ready    5m  main@0123456789ab
+└─ image-provider   Image hello   Ready    5m  hello@0123456789ab
+   └─ deployment    hello         Waiting  5m
+      │  takes from source-provider, image-provider; AvailableCondition: it has
+      │  no pod
+      └─ pod        hello         Failed   5m
+            container workload does not start: ErrImagePull: there is no such
+            image anywhere
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out); diff != "" || code != app.ExitFine {
 		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
@@ -80,7 +77,8 @@ team/hello                            Waiting  5m  supply chain basic;
 
 func TestWhy(t *testing.T) {
 	code, out := explained(t, aTree(), "why", "hello", "-n", "team")
-	want := "Workload team/hello is not Ready, because Pod hello has failed (5m ago): container workload does not start: ErrImagePull: there is no such image anywhere.\n"
+	want := "Workload team/hello is not Ready, because Pod hello has failed (5m ago):\n" +
+		"container workload does not start: ErrImagePull: there is no such image\nanywhere.\n"
 	if out != want || code != app.ExitFailed {
 		t.Errorf("exit code %d: %q, want %q", code, out, want)
 	}

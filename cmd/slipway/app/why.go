@@ -52,7 +52,7 @@ func runWhy(ctx context.Context, o *WhyOptions) error {
 	if err != nil {
 		return err
 	}
-	ui.Printf(o.deps.Streams, "%s\n", explain.Why(o.namespace(), root, o.Now))
+	ui.Paragraph(o.deps.Streams, explain.Why(o.namespace(), root, o.Now))
 	if !root.AllReady() {
 		return errNotReady
 	}
