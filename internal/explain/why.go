@@ -33,7 +33,7 @@ func Why(namespace string, root *Node, now time.Time) string {
 	default:
 		text += ", and " + strings.Join(held, ", ") + " wait for it"
 	}
-	return sentence(text + ": " + because(trouble))
+	return sentence(text+": "+because(trouble)) + advice(namespace, root, trouble)
 }
 
 func verb(node *Node, now time.Time) string {
