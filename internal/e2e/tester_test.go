@@ -202,12 +202,15 @@ func (s *sums) limited() {
 	for arguments, want := range map[string]string{
 		"get secrets -A": "no", "list secrets -A": "no", "watch secrets -A": "no", "get secret/slipway-webhook -n slipway-system": "no",
 		"create secrets -n default": "no", "patch deployments -n default": "no", "create jobs -n default": "no",
-		"watch runnables.carto.run -A": "yes", "watch jobs -A": "yes", "watch images.kpack.io -A": "yes",
+		"watch runnables.carto.run -A": "yes", "watch jobs -A": "yes",
 	} {
 		out, _ := s.tryKubectl("", append([]string{"auth", "can-i", "--as=" + controller}, strings.Fields(arguments)...)...)
 		if lines := strings.Fields(out); len(lines) == 0 || lines[len(lines)-1] != want {
 			s.t.Errorf("may the controller %s? %s, want %s", arguments, out, want)
 		}
+	}
+	if groups := s.kubectl("get", "clusterrole", "slipway-controller-stamped", "-o", "jsonpath={.rules[*].apiGroups}"); !strings.Contains(groups, "kpack.io") {
+		s.t.Errorf("the role for kinds of others has the groups %s", groups)
 	}
 	said := s.kubectl("logs", "-n", "slipway-system", "deployment/slipway-controller")
 	for line := range strings.Lines(said) {
