@@ -134,7 +134,7 @@ func refused(name v1alpha1.ReleasedObject, err error) error {
 		return fmt.Errorf("applying %s: %w", called(name), err)
 	}
 	if apierrors.IsForbidden(err) {
-		return failed(v1alpha1.ReasonForbidden, "%s: %s. Allow it with a Role and a RoleBinding.", called(name), answer.Status().Message)
+		return failed(v1alpha1.ReasonForbidden, "%s: %s. Allow it with a RoleBinding, to the ClusterRole slipway-deliverable of profile testing or to a role of your own.", called(name), answer.Status().Message)
 	}
 	return failed(v1alpha1.ReasonApplyFailed, "%s: %s", called(name), answer.Status().Message)
 }
