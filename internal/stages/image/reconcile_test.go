@@ -159,6 +159,14 @@ func TestReconcileFollowsATag(t *testing.T) {
 	if result.RequeueAfter == 0 {
 		t.Error("without a stream the image is not polled")
 	}
+
+	image.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"}
+	if err := w.client.Update(t.Context(), image); err != nil {
+		t.Fatal(err)
+	}
+	if image, _ = w.reconcile(); image.Status.LastHandledRequest != "now" {
+		t.Errorf("the request that was heeded is %q", image.Status.LastHandledRequest)
+	}
 }
 
 func TestReconcileKeepsTheLastImage(t *testing.T) {

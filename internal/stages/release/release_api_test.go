@@ -27,6 +27,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
@@ -341,6 +342,27 @@ func testBad(c *cluster) {
 	}
 	c.release("app", "3", map[string]string{"a.yml": config1("a", "three")}, "")
 	c.eventually("app", metav1.ConditionTrue, v1alpha1.ReasonReleased, "'3'")
+
+	// What has drifted waits for the interval, unless somebody asks.
+	drifted := c.configMap("a")
+	drifted.Data["a"] = "changed"
+	if err := c.Update(c.Context(), drifted); err != nil {
+		c.Fatal(err)
+	}
+	asked := &v1alpha1.Release{}
+	asked.Namespace, asked.Name = c.namespace, "app"
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"annotations": {"slipway.dev/requested-at": "now"}}}`))
+	if err := c.Patch(c.Context(), asked, patch); err != nil {
+		c.Fatal(err)
+	}
+	c.until(func() (bool, string) {
+		release := &v1alpha1.Release{}
+		if err := c.Get(c.Context(), client.ObjectKey{Namespace: c.namespace, Name: "app"}, release); err != nil {
+			c.Fatal(err)
+		}
+		a := c.configMap("a").Data["a"]
+		return a == "three" && release.Status.LastHandledRequest == "now", fmt.Sprintf("a is %s, and the request is %q", a, release.Status.LastHandledRequest)
+	})
 }
 
 // testRights: what the account may not do is not done, although the controller might.
