@@ -1,0 +1,105 @@
+package fulfil
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/hint"
+)
+
+func TestTail(t *testing.T) {
+	long := strings.Repeat("main.go:1:1: wrong\n", 100)
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"plain", errors.New("no"), "no"},
+		{"the compiler's", fmt.Errorf("building: %w", &build.SourceError{Command: "go build .", Output: "main.go:1:1: wrong"}), "go build .:\nmain.go:1:1: wrong"},
+		{"with advice", hint.With(errors.New("no"), "do this"), "no\nHint: do this"},
+		{"many lines", &build.SourceError{Command: "go build .", Output: long + "last"},
+			"go build .:\n(71 lines before)\n" + strings.Repeat("main.go:1:1: wrong\n", 29) + "last"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, tail(test.err)); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+	wide := tail(&build.SourceError{Command: "make", Output: strings.Repeat("é", 40_000) + "the end"})
+	if len(wide) > tailBytes+300 || !strings.HasPrefix(wide, "make:\n...") || !strings.HasSuffix(wide, "the end") {
+		t.Errorf("%d bytes: %.20q ... %.20q", len(wide), wide, wide[len(wide)-20:])
+	}
+}
+
+func TestRefuse(t *testing.T) {
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, test := range map[string]struct {
+		ctx    context.Context //nolint:containedctx // of the case
+		err    error
+		answer bool
+	}{
+		"wrong source":        {t.Context(), &build.SourceError{Command: "a", Output: "b"}, true},
+		"nothing to build":    {t.Context(), build.ErrNothingToBuild, true},
+		"ended":               {ended, build.ErrNothingToBuild, false},
+		"no answer":           {t.Context(), &url.Error{Op: "Get", Err: io.ErrUnexpectedEOF}, false},
+		"the registry starts": {t.Context(), &transport.Error{StatusCode: 503}, false},
+		"no such base":        {t.Context(), &transport.Error{StatusCode: 404}, true},
+	} {
+		refusal, got := errors.AsType[*Refusal](Refuse(test.ctx, test.err))
+		if got != test.answer || got && !errors.Is(refusal, test.err) {
+			t.Errorf("%s: an answer %t, want %t", name, got, test.answer)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	now := time.Unix(1_000_000, 0)
+	b := &v1alpha1.Build{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+	b.Status.ObservedGeneration = 2
+	if open(b) || !settled(b, "a") {
+		t.Error("a Build without a request is open")
+	}
+	b.Status.Request = &v1alpha1.BuildRequest{ID: "a"}
+	if !open(b) || !asks(b, "a") || asks(b, "b") || settled(b, "a") || taken(b, "me", now) != 0 {
+		t.Error("a new request is not open")
+	}
+	b.Status.Claim = &v1alpha1.BuildClaim{Request: "a", By: "other", Until: metav1.NewTime(now.Add(time.Minute))}
+	if taken(b, "me", now) != time.Minute || taken(b, "other", now) != 0 || taken(b, "me", now.Add(time.Hour)) != 0 {
+		t.Error("the claim does not count")
+	}
+	b.Status.Claim.Request = "before"
+	if taken(b, "me", now) != 0 {
+		t.Error("the claim of another request counts")
+	}
+	b.Status.Answer = &v1alpha1.BuildAnswer{Request: "before"}
+	if !open(b) {
+		t.Error("the answer to another request counts")
+	}
+	b.Status.Answer.Request = "a"
+	if open(b) || settled(b, "a") {
+		t.Error("a request with an answer is open, or settled before the stage has seen that")
+	}
+	b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse}}
+	if !settled(b, "a") {
+		t.Error("a failure is not settled")
+	}
+	b.Generation = 3
+	b.Status.Answer = nil
+	if open(b) {
+		t.Error("a request of an older spec is open")
+	}
+}
