@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"strings"
 	"time"
 
@@ -187,11 +188,14 @@ func settled(b *v1alpha1.Build, id string) bool {
 	return false
 }
 
+// longDigest is a digest with more digits than people compare.
+var longDigest = regexp.MustCompile(`(sha[0-9]+:[0-9a-f]{12})[0-9a-f]+`)
+
 // title names an order to people.
 func (o Order) title() string {
 	text := fmt.Sprintf("Build %s/%s", o.Namespace, o.Name)
 	if o.Source.Revision != "" {
-		text += " of " + o.Source.Revision
+		text += " of " + longDigest.ReplaceAllString(o.Source.Revision, "$1")
 	}
 	return text + " (" + o.Reason + ")"
 }

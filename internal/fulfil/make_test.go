@@ -66,6 +66,13 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
+func TestTitle(t *testing.T) {
+	order := Order{Namespace: "a", Name: "b", Reason: "SOURCE", Source: v1alpha1.BuildSource{Revision: "main@sha1:" + strings.Repeat("0123456789", 4)}}
+	if got, want := order.title(), "Build a/b of main@sha1:012345678901 (SOURCE)"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	b := &v1alpha1.Build{ObjectMeta: metav1.ObjectMeta{Generation: 2}}

@@ -1,11 +1,13 @@
 package build
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -98,12 +100,12 @@ func built(b *v1alpha1.Build) progress {
 	return progress{status: metav1.ConditionTrue, reason: v1alpha1.ReasonBuilt, message: "built from " + called(b.Status.Latest.Source)}
 }
 
+// longDigest is a digest with more digits than people compare.
+var longDigest = regexp.MustCompile(`(sha[0-9]+:[0-9a-f]{12})[0-9a-f]+`)
+
 // called is what people call a source.
 func called(source v1alpha1.BuildSource) string {
-	if source.Revision != "" {
-		return source.Revision
-	}
-	return sourceKey(source)
+	return longDigest.ReplaceAllString(cmp.Or(source.Revision, sourceKey(source)), "$1")
 }
 
 // waiting is how far a request is that has no answer.
