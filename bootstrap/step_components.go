@@ -23,6 +23,7 @@ var (
 	deployments  = schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}
 	configMaps   = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
 	supplyChains = schema.GroupVersionResource{Group: "carto.run", Version: "v1alpha1", Resource: "clustersupplychains"}
+	deliveries   = schema.GroupVersionResource{Group: "carto.run", Version: "v1alpha1", Resource: "clusterdeliveries"}
 	workloads    = schema.GroupVersionResource{Group: "carto.run", Version: "v1alpha1", Resource: "workloads"}
 	ingresses    = schema.GroupVersionResource{Group: "networking.k8s.io", Version: "v1", Resource: "ingresses"}
 )
@@ -179,7 +180,8 @@ func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	return outcome{changed: changed, detail: fmt.Sprintf("%d objects", len(objects))}, err
 }
 
-// awaitProfile waits until the controller has taken up every supply chain of the profile: the proof that it works.
+// awaitProfile waits until the controller has taken up every supply chain and delivery of the profile: the proof that it
+// works.
 func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	objects, err := u.profile.Objects()
 	if err != nil {
@@ -187,15 +189,20 @@ func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	}
 	count, waited := 0, false
 	for _, object := range objects {
-		if object.GetKind() != "ClusterSupplyChain" {
+		resource, what := supplyChains, "supply chain "
+		switch object.GetKind() {
+		case "ClusterSupplyChain":
+			count++
+		case "ClusterDelivery":
+			resource, what = deliveries, "delivery "
+		default:
 			continue
 		}
-		count++
 		looks := 0
 		say := func(saw string) { task.Update("%s", saw) }
-		err := kube.Wait(ctx, "supply chain "+object.GetName(), say, func(ctx context.Context) (bool, string, error) {
+		err := kube.Wait(ctx, what+object.GetName(), say, func(ctx context.Context) (bool, string, error) {
 			looks++
-			found, err := u.client.Dynamic.Resource(supplyChains).Get(ctx, object.GetName(), metav1.GetOptions{})
+			found, err := u.client.Dynamic.Resource(resource).Get(ctx, object.GetName(), metav1.GetOptions{})
 			if err != nil {
 				return false, "", err
 			}
@@ -203,7 +210,7 @@ func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
 			if status == "" {
 				reason = "the controller has not looked at it yet"
 			}
-			return status == "True", strings.TrimSpace(fmt.Sprintf("supply chain %s: %s %s", object.GetName(), reason, message)), nil
+			return status == "True", strings.TrimSpace(fmt.Sprintf("%s%s: %s %s", what, object.GetName(), reason, message)), nil
 		})
 		if err != nil {
 			return outcome{}, err
