@@ -48,7 +48,15 @@ func progressOf(job *batchv1.Job, pod *corev1.Pod) progress {
 		return unknown(v1alpha1.ReasonPending, why)
 	}
 	for _, container := range pod.Status.ContainerStatuses {
-		if container.Name == testContainer && (container.State.Running != nil || container.State.Terminated != nil) {
+		ended := container.State.Terminated
+		switch {
+		case container.Name != testContainer:
+		case ended != nil && pod.DeletionTimestamp == nil && ended.ExitCode == 0:
+			// The Job says the same, but more than a second later: its controller collects changes for as long.
+			return progress{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""}
+		case ended != nil && pod.DeletionTimestamp == nil:
+			return failed(job, pod, batchv1.JobCondition{})
+		case ended != nil || container.State.Running != nil:
 			return unknown(v1alpha1.ReasonRunning, "")
 		}
 	}

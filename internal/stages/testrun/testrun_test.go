@@ -124,6 +124,12 @@ func TestProgress(t *testing.T) {
 		{"no image", batchv1.JobCondition{}, waiting("ImagePullBackOff", "no such image"), metav1.ConditionUnknown, v1alpha1.ReasonPending, "The container test waits: ImagePullBackOff: no such image"},
 		{"running", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{{Name: testContainer, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}}}}), metav1.ConditionUnknown, v1alpha1.ReasonRunning, ""},
 		{"green", batchv1.JobCondition{Type: batchv1.JobComplete}, nil, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""},
+		{"green, before the Job says so", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 0, "")}), metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""},
+		{"red, before the Job says so", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 2, "")}),
+			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests are red (exit code 2). `kubectl logs --namespace ns job/run-1` shows all that was said."},
+		{"killed, for the Job to say why", batchv1.JobCondition{}, &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: new(metav1.Now())}, Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{terminated(testContainer, 137, "")}},
+		}, metav1.ConditionUnknown, v1alpha1.ReasonRunning, ""},
 		{"red", batchv1.JobCondition{Type: batchv1.JobFailed, Reason: "BackoffLimitExceeded"}, pod([]corev1.ContainerStatus{terminated(fetchContainer, 0, "")}, []corev1.ContainerStatus{terminated(testContainer, 1, "--- FAIL: TestX\n")}),
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests are red (exit code 1). `kubectl logs --namespace ns job/run-1` shows all that was said.\n--- FAIL: TestX"},
 		{"not fetched", batchv1.JobCondition{Type: batchv1.JobFailed}, pod([]corev1.ContainerStatus{terminated(fetchContainer, 1, "Error: 404")}, nil),
