@@ -32,6 +32,9 @@ const (
 	// maxManifests is how much of it may be manifests: decoded they take some fifteen times as much memory, and
 	// the controller has 512 MiB.
 	maxManifests = 8 << 20
+	// fetchLimit bounds a fetch from a registry that has stopped to answer in the middle: it must not hold up the
+	// other releases.
+	fetchLimit = time.Minute
 	// maxObjects is how many objects one release may have; its status lists them.
 	maxObjects = 1000
 )
@@ -62,7 +65,9 @@ func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (conte
 		return content{}, fmt.Errorf("making a folder to fetch into: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	err = artifact.Fetch(ctx, artifact.Source{URL: release.Spec.Source.URL, MaxBytes: maxBytes, Client: r.artifacts}, dir)
+	fetching, cancel := context.WithTimeout(ctx, fetchLimit)
+	defer cancel()
+	err = artifact.Fetch(fetching, artifact.Source{URL: release.Spec.Source.URL, MaxBytes: maxBytes, Client: r.artifacts}, dir)
 	switch {
 	case errors.Is(err, artifact.ErrTooLarge):
 		return content{}, failed(v1alpha1.ReasonTooLarge, "The artifact holds more than %d MiB. spec.path does not help: what is to be released needs an artifact of its own.", maxBytes>>20)

@@ -31,6 +31,8 @@ import (
 const (
 	// gitTimeout bounds one look at a repository, the fetch included.
 	gitTimeout = 5 * time.Minute
+	// storeTimeout bounds the push of an artifact to the environment's own registry.
+	storeTimeout = 2 * time.Minute
 	// maxPack is how much of a repository is fetched, compressed, in bytes.
 	maxPack = 1 << 30
 )

@@ -201,6 +201,8 @@ func (r *reconciler) store(ctx context.Context, source *v1alpha1.Source, found f
 	if err != nil {
 		return nil, fmt.Errorf("storing the artifact: %w", err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
 	if err := remote.Write(host.Repo(place).Digest(digest.String()), packed, remote.WithContext(ctx), remote.WithTransport(r.transport)); err != nil {
 		return nil, failed(v1alpha1.ReasonStorageFailed, "The artifact cannot be pushed to %s: %s. It is tried again by itself.", r.registry, pull.Cause(err))
 	}
