@@ -132,7 +132,7 @@ func TestWithItsOwnRights(t *testing.T) {
 	// What is not watched is stamped all the same, as the owner's account, and it is said what that means.
 	c.apply(strings.ReplaceAll(secretWorkload, "PASSWORD", "one"))
 	c.resource("image", "True", "")
-	c.resource("secret", "True", "secrets are not watched: they are looked at every 15s, as the service account of their owner")
+	c.resource("secret", "True", "secrets are not watched: they are looked at as the service account of their owner, every 15s while")
 	c.resource("lease", "", "slipway.dev/aggregate-to-controller=true")
 	c.secret("one")
 	c.apply(strings.ReplaceAll(secretWorkload, "PASSWORD", "two"))

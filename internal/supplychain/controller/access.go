@@ -4,17 +4,58 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientauthorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
-// unwatchedAgain is how often owners are looked at that have objects of kinds which the controller may not watch.
-const unwatchedAgain = 15 * time.Second
+const (
+	// lookSoon is how often owners are looked at for which something is awaited from an object of a kind that the
+	// controller may not watch: that it is healthy, or gives out something else. lookLate is how often all others are,
+	// whose objects can only have been changed by somebody else.
+	lookSoon = 15 * time.Second
+	lookLate = 10 * time.Minute
+	// askAgain is after how long a refusal is asked about again.
+	askAgain = 15 * time.Second
+)
+
+// attention is how closely an owner must be looked at, since no watch tells of all that was stamped for it.
+type attention int
+
+const (
+	watched attention = iota // watches tell of all
+	late
+	soon
+)
+
+// attentionFor is what an object needs whose kind is not watched. Those of most templates give something out, of which
+// others wait for what is new.
+func attentionFor(object *unstructured.Unstructured) attention {
+	if object.GetLabels()[v1alpha1.LabelTemplateKind] == v1alpha1.KindClusterTemplate {
+		return late
+	}
+	return soon
+}
+
+// again is the end of a reconcile of an owner that needs attention; ready says whether the owner is.
+func (a attention) again(ready bool) ctrl.Result {
+	switch {
+	case a == watched:
+		return ctrl.Result{}
+	case a == soon || !ready:
+		return ctrl.Result{RequeueAfter: lookSoon}
+	}
+	return ctrl.Result{RequeueAfter: lookLate - rand.N(lookLate/4)} //nolint:gosec // so that not all come at once
+}
 
 // access knows which kinds the controller may watch with its own identity, by asking the API server. What it may not,
 // Secrets before all, it reads as the owner's service account instead, again and again. A refusal is asked about again
@@ -39,7 +80,7 @@ func (a *access) mayWatch(ctx context.Context, resource schema.GroupVersionResou
 	a.mu.Lock()
 	defer a.mu.Unlock() // a kind is asked about by one
 	before, refused := a.asked[resource]
-	if a.allowed[resource] || refused && a.now().Sub(before) < unwatchedAgain {
+	if a.allowed[resource] || refused && a.now().Sub(before) < askAgain {
 		return a.allowed[resource], nil
 	}
 	for _, verb := range []string{"list", "watch"} {
@@ -72,7 +113,8 @@ func (a *access) refuses(resource schema.GroupVersionResource) bool {
 
 // unwatched tells what it means that a kind is not watched, and what to do about it.
 func unwatched(resource schema.GroupVersionResource) string {
-	text := fmt.Sprintf("%s are not watched: they are looked at every %v, as the service account of their owner", resource.GroupResource(), unwatchedAgain)
+	text := fmt.Sprintf("%s are not watched: they are looked at as the service account of their owner, every %v while something is awaited from them and else every %v",
+		resource.GroupResource(), lookSoon, lookLate)
 	if resource.GroupResource().String() == "secrets" {
 		return text
 	}

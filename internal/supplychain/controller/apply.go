@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -42,8 +43,10 @@ type cluster struct {
 	applied []realize.Event
 	// left is why objects are still there that are not kept; nil where there are none.
 	left error
-	// unwatched : an object is of a kind of which no watch tells, so that it must be looked at again.
-	unwatched bool
+	// before is what was stamped for the owner when it was looked at last.
+	before []v1alpha1.ResourceStatus
+	// attention is what the objects need of which no watch tells.
+	attention attention
 }
 
 var _ realize.Cluster = (*cluster)(nil)
@@ -194,7 +197,10 @@ func (c *cluster) cached(ctx context.Context, mapping *meta.RESTMapping, wanted 
 		return nil, err
 	}
 	if informer == nil {
-		c.unwatched = true
+		c.attention = max(c.attention, attentionFor(wanted))
+		if !c.stampedBefore(wanted) {
+			return nil, nil // should it be there all the same, creating it tells
+		}
 		found, err := c.at(mapping, wanted.GetNamespace()).Get(ctx, wanted.GetName(), metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
 			return nil, nil
@@ -208,6 +214,15 @@ func (c *cluster) cached(ctx context.Context, mapping *meta.RESTMapping, wanted 
 		return found.DeepCopy(), nil
 	}
 	return nil, nil
+}
+
+// stampedBefore says whether an object was stamped for the owner when it was looked at last.
+func (c *cluster) stampedBefore(object *unstructured.Unstructured) bool {
+	kind := object.GroupVersionKind()
+	return slices.ContainsFunc(c.before, func(resource v1alpha1.ResourceStatus) bool {
+		ref := resource.StampedRef
+		return ref != nil && ref.Name == object.GetName() && ref.Kind == kind.Kind && schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).Group == kind.Group
+	})
 }
 
 // read returns what the API server has: the watch does not know what carries no label, or not yet what was made last.

@@ -22,7 +22,9 @@ func (c *cluster) Generate(ctx context.Context, next realize.Generation) ([]*uns
 		owner: c.owner.GetUID(), labels: next.Siblings,
 	}
 	all, made, err := of.ensure(ctx, next.Object)
-	c.unwatched = c.unwatched || of.unwatched
+	if of.unwatched {
+		c.attention = max(c.attention, attentionFor(next.Object))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ type swept struct {
 	// retry is why trying again may help; else nil. forbidden : a change of roles may help.
 	retry     error
 	forbidden bool
-	// unwatched : of some no watch tells.
-	unwatched bool
+	// attention is what those need that are still there, and of which no watch tells.
+	attention attention
 }
 
 // sweep deletes the objects that an owner controls and that are not among current, each with the identity given or,
@@ -56,6 +56,9 @@ func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.Resour
 		}
 		seen[object.GetUID()] = true
 		w.remove(ctx, of, object, identity, now, &result)
+	}
+	if len(found) > 0 && len(result.kept) > 0 {
+		result.attention = soon
 	}
 	return result
 }
@@ -108,7 +111,6 @@ func (w *owners) watchAgain(ctx context.Context, of *owner, before v1alpha1.Reso
 		var informer cache.SharedIndexInformer
 		informer, err = w.stamped.watch(ctx, mapping.Resource)
 		if err == nil && informer == nil && !isWanted {
-			result.unwatched = true
 			orphan, err = w.readOrphan(ctx, of, ref, mapping, who)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -38,8 +39,7 @@ type outcome struct {
 	events    []realize.Event
 	retry     error
 	forbidden bool
-	// unwatched : it must be looked at again, since no watch tells of all that was stamped for it.
-	unwatched bool
+	attention attention
 }
 
 // Reconcile realises one owner and publishes how far it is.
@@ -80,15 +80,11 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: w.waiting.refused(request.NamespacedName)}, nil
 	}
 	w.waiting.allowed(request.NamespacedName)
-	return lookAgain(out.unwatched), nil
+	return out.attention.again(isReady(out.status.Conditions)), nil
 }
 
-// lookAgain is the result of a reconcile of what is, or is not, told of by watches alone.
-func lookAgain(unwatched bool) ctrl.Result {
-	if unwatched {
-		return ctrl.Result{RequeueAfter: unwatchedAgain}
-	}
-	return ctrl.Result{}
+func isReady(conditions []metav1.Condition) bool {
+	return meta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady)
 }
 
 func (w *owners) tell(of *owner, event realize.Event) {
@@ -123,7 +119,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 			Type: v1alpha1.ConditionResourcesSubmitted, Status: metav1.ConditionFalse, Reason: reasonOf(err), Message: err.Error(),
 		})
 	}
-	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, owner: of.object, kind: w.family.ownerWord}
+	view := &cluster{templates: w.client, renderer: w.renderer, stamped: w.stamped, identity: who, owner: of.object, kind: w.family.ownerWord, before: of.status.Resources}
 	result := realize.Realize(ctx, view, of.realized(w.hideSecrets), by.realized(), now)
 	for _, event := range view.applied {
 		w.tell(of, event)
@@ -136,7 +132,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 	out.events = result.Events
 	out.retry = errors.Join(result.Retry, orphans.retry, retryable(view.left))
 	out.forbidden = result.Forbidden || orphans.forbidden || apierrors.IsForbidden(view.left)
-	out.unwatched = view.unwatched || len(orphans.kept) > 0 && orphans.unwatched
+	out.attention = max(view.attention, orphans.attention)
 	return publish(ready, result.Submitted, result.Healthy)
 }
 
@@ -160,7 +156,7 @@ func (w *owners) withoutBlueprint(ctx context.Context, of *owner, problem *uncho
 		out.blueprint = v1alpha1.ObjectReference{}
 	}
 	out.retry, out.forbidden = errors.Join(out.retry, orphans.retry), orphans.forbidden
-	out.unwatched = len(orphans.kept) > 0 && orphans.unwatched
+	out.attention = orphans.attention
 	return out
 }
 

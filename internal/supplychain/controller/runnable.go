@@ -38,8 +38,7 @@ type ran struct {
 	retry  error
 	// forbidden : the API server refused the service account something; a change of roles may help.
 	forbidden bool
-	// unwatched : it must be looked at again, since no watch tells of all that it is about.
-	unwatched bool
+	attention attention
 }
 
 // Reconcile runs one Runnable and publishes how its runs went.
@@ -79,7 +78,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 		return ctrl.Result{RequeueAfter: r.waiting.refused(request.NamespacedName)}, nil
 	}
 	r.waiting.allowed(request.NamespacedName)
-	return lookAgain(out.unwatched), nil
+	return out.attention.again(isReady(out.status.Conditions)), nil
 }
 
 func (r *runnables) tell(runnable *v1alpha1.Runnable, event realize.Event) {
@@ -124,8 +123,8 @@ func (r *runnables) run(ctx context.Context, runnable *v1alpha1.Runnable, now me
 		problem = view.publishOutputs(&out, newest)
 	}
 	ready := metav1.Condition{Type: v1alpha1.ConditionRunTemplateReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonReady}
-	if out.unwatched = len(view.unwatched) > 0; out.unwatched {
-		ready.Message = unwatched(view.unwatched[0])
+	if len(view.unwatched) > 0 {
+		out.attention, ready.Message = soon, unwatched(view.unwatched[0])
 	}
 	if problem != nil {
 		out.retry, out.forbidden = problem.retry, apierrors.IsForbidden(problem.err)

@@ -7,7 +7,7 @@
 // of carto.run, serviceaccounts, roles, rolebindings, clusterroles, clusterrolebindings; create on serviceaccounts/token;
 // update on the status of those that have one; create and patch on events of events.k8s.io. It should be allowed to list
 // and watch the kinds that templates stamp or Runnables select, too. What it may not, such as Secrets, it reads as the
-// owner's account whenever it looks, which is then every 15 s.
+// owner's account whenever it looks: every 15 s where something is awaited, else every 10 min.
 package controller
 
 import (
