@@ -50,6 +50,9 @@ func (w *owners) sweep(ctx context.Context, of *owner, current []v1alpha1.Resour
 	}
 	seen := map[types.UID]bool{} // a kind that is served in two versions may be watched twice
 	for _, object := range append(found, w.stamped.ownedBy(of.object.GetUID())...) {
+		if in := object.GetNamespace(); in != "" && in != of.object.GetNamespace() {
+			continue // no owner reference reaches into another namespace: it was made up
+		}
 		is := identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())
 		if wanted[is] || unsure[fullName(object, v1alpha1.LabelResourceName)] || seen[object.GetUID()] || retained(object, current, lifecycles) {
 			continue

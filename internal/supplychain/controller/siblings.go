@@ -145,12 +145,13 @@ func (s *siblings) live(ctx context.Context) ([]*unstructured.Unstructured, erro
 	return s.sorted(found), nil
 }
 
-// sorted returns those of objects that are siblings, newest first.
+// sorted returns those of objects that are siblings, newest first. No owner reference reaches into another namespace: one
+// that is there was made up by somebody who may write there, and may not speak for the owner.
 func (s *siblings) sorted(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
 	wanted := labels.SelectorFromSet(s.labels)
 	ours := slices.DeleteFunc(slices.Clone(objects), func(object *unstructured.Unstructured) bool {
 		owner := metav1.GetControllerOfNoCopy(object)
-		return owner == nil || owner.UID != s.owner || !wanted.Matches(labels.Set(object.GetLabels()))
+		return owner == nil || owner.UID != s.owner || namespaced(s.mapping) && object.GetNamespace() != s.namespace || !wanted.Matches(labels.Set(object.GetLabels()))
 	})
 	slices.SortStableFunc(ours, func(a, b *unstructured.Unstructured) int {
 		if order := cmp.Compare(sequence(b), sequence(a)); order != 0 {

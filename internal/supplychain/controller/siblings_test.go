@@ -49,9 +49,11 @@ func TestSiblingsNewestFirst(t *testing.T) {
 	others, elsewhere := sibling("other-label", 9, nil, "True"), sibling("other-owner", 9, nil, "True")
 	others.SetLabels(map[string]string{"for": "another"})
 	elsewhere.SetOwnerReferences(nil)
-	of := &siblings{owner: "us", labels: map[string]string{"for": "demo"}}
+	foreign := sibling("other-namespace", 9, numbered("999"), "True") // as nobody of ours could make it
+	foreign.SetNamespace("another")
+	of := &siblings{owner: "us", labels: map[string]string{"for": "demo"}, mapping: &meta.RESTMapping{Scope: meta.RESTScopeNamespace}, namespace: "ns"}
 	got := of.sorted([]*unstructured.Unstructured{
-		others, elsewhere,
+		others, elsewhere, foreign,
 		sibling("theirs-old", 1, nil, "True"), sibling("theirs-new", 2, nil, "True"),
 		sibling("tenth", 5, numbered("10"), "True"), sibling("ninth", 5, numbered("9"), "True"),
 		sibling("same-second-b", 0, nil, "True"), sibling("same-second-a", 0, nil, "True"),
