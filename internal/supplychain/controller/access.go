@@ -57,6 +57,14 @@ func (a attention) again(ready bool) ctrl.Result {
 	return ctrl.Result{RequeueAfter: lookLate - rand.N(lookLate/4)} //nolint:gosec // so that not all come at once
 }
 
+// before is the end of a reconcile that is to be tried again after a pause, or earlier where attention asks for it.
+func (a attention) before(pause time.Duration, ready bool) ctrl.Result {
+	if look := a.again(ready).RequeueAfter; look > 0 {
+		pause = min(pause, look)
+	}
+	return ctrl.Result{RequeueAfter: pause}
+}
+
 // access knows which kinds the controller may watch with its own identity, by asking the API server. What it may not,
 // Secrets before all, it reads as the owner's service account instead, again and again. A refusal is asked about again
 // after a while, since roles change.

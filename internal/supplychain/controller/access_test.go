@@ -83,3 +83,20 @@ func TestAttention(t *testing.T) {
 		}
 	}
 }
+
+// TestAttentionBeforeRefusal : what is awaited is not seen later because a role is missing for something else.
+func TestAttentionBeforeRefusal(t *testing.T) {
+	for name, test := range map[string]struct {
+		attention attention
+		pause     time.Duration
+		want      time.Duration
+	}{
+		"nothing is awaited":   {watched, afterRefusals, afterRefusals},
+		"something, soon":      {soon, afterRefusals, lookSoon},
+		"the refusal is first": {soon, time.Second, time.Second},
+	} {
+		if got := test.attention.before(test.pause, false).RequeueAfter; got != test.want {
+			t.Errorf("%s: again after %v, want %v", name, got, test.want)
+		}
+	}
+}

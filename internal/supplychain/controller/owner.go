@@ -77,7 +77,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	case out.retry != nil:
 		return ctrl.Result{}, out.retry
 	case out.forbidden:
-		return ctrl.Result{RequeueAfter: w.waiting.refused(request.NamespacedName)}, nil
+		return out.attention.before(w.waiting.refused(request.NamespacedName), isReady(out.status.Conditions)), nil
 	}
 	w.waiting.allowed(request.NamespacedName)
 	return out.attention.again(isReady(out.status.Conditions)), nil

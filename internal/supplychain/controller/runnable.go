@@ -75,7 +75,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	case out.retry != nil:
 		return ctrl.Result{}, out.retry
 	case out.forbidden:
-		return ctrl.Result{RequeueAfter: r.waiting.refused(request.NamespacedName)}, nil
+		return out.attention.before(r.waiting.refused(request.NamespacedName), isReady(out.status.Conditions)), nil
 	}
 	r.waiting.allowed(request.NamespacedName)
 	return out.attention.again(isReady(out.status.Conditions)), nil
