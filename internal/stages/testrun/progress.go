@@ -76,6 +76,9 @@ func failed(job *batchv1.Job, pod *corev1.Pod, condition batchv1.JobCondition) p
 	if pod == nil {
 		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(condition.Message, "The job failed.")}
 	}
+	if why := cmp.Or(pod.Status.Message, pod.Status.Reason); why != "" { // such as an eviction, which kills with 137
+		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests were interrupted, and say nothing about the source: " + why}
+	}
 	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for _, container := range list {
 			ended := container.State.Terminated
@@ -97,7 +100,7 @@ func failed(job *batchv1.Job, pod *corev1.Pod, condition batchv1.JobCondition) p
 			return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, message}
 		}
 	}
-	return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(pod.Status.Message, condition.Message, "The job failed.")}
+	return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(condition.Message, "The job failed.")}
 }
 
 func because(why string) string {

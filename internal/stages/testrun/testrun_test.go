@@ -136,6 +136,9 @@ func TestProgress(t *testing.T) {
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The source could not be fetched (exit code 1). `kubectl logs --namespace ns job/run-1` shows all that was said.\nError: 404"},
 		{"too long", batchv1.JobCondition{Type: batchv1.JobFailed, Reason: "DeadlineExceeded"}, waiting("ErrImagePull", "no"), metav1.ConditionFalse, v1alpha1.ReasonTimedOut,
 			"The tests took longer than 600s. The container test waits: ErrImagePull: no"},
+		{"evicted", batchv1.JobCondition{}, &corev1.Pod{Status: corev1.PodStatus{
+			Reason: "Evicted", Message: "The node was low on resource: memory.", ContainerStatuses: []corev1.ContainerStatus{terminated(testContainer, 137, "")},
+		}}, metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests were interrupted, and say nothing about the source: The node was low on resource: memory."},
 		{"pod gone", batchv1.JobCondition{Type: batchv1.JobFailed, Message: "it was evicted"}, nil, metav1.ConditionFalse, v1alpha1.ReasonFailed, "it was evicted"},
 	}
 	for _, test := range tests {
