@@ -148,7 +148,7 @@ func (s *stock) enter(archive, content string) (*batch, *fulfil.Order) {
 			s.known = s.known[1:]
 		}
 	}
-	if s.current != b {
+	if s.current != b || b.life.Err() != nil { // its life has ended, too, where a save was undone before it had a run
 		if s.current != nil {
 			s.current.end(errSuperseded)
 		}
