@@ -60,7 +60,8 @@ func placeOf(commit *v1alpha1.GitCommit) (place, error) {
 		where.Branch = defaultBranch
 	}
 	folder := sharedFolder
-	switch complete, missing := together(git); {
+	complete, missing := together(git)
+	switch {
 	case complete:
 		where.URL = repositoryURL(git)
 		folder = path.Join(sharedFolder, commit.Namespace, workloadOf(commit))
@@ -88,7 +89,16 @@ func placeOf(commit *v1alpha1.GitCommit) (place, error) {
 	if err := gitclient.CheckPath(where.Path); err != nil {
 		return place{}, settled(v1alpha1.ReasonInvalidSpec, "spec.path: %v.", err)
 	}
+	if complete && within(where.Path, sharedFolder) && !within(where.Path, folder) {
+		return place{}, settled(v1alpha1.ReasonInvalidSpec, "spec.path (the parameter gitops_sub_path) is %q, which holds the files of other workloads, and a commit would replace them: "+
+			"leave it empty for %q, or name a folder in that or outside of %q.", where.Path, folder, sharedFolder)
+	}
 	return where, checkFiles(spec.Files)
+}
+
+// within says whether a path is a folder's or below it.
+func within(name, folder string) bool {
+	return name == folder || strings.HasPrefix(name, folder+"/")
 }
 
 func checkFiles(files map[string]string) error {
