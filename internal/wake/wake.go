@@ -5,12 +5,13 @@ package wake
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -142,41 +143,48 @@ func stamped(owner *unstructured.Unstructured) (targets []Target, deliverables [
 	return targets, deliverables
 }
 
-// Ask asks the targets to look again. With wait it returns once all have, or with an error when ctx ends before.
+// Ask asks the targets to look again. With wait it returns once all have, or when ctx ends before. The error is that of
+// all with which that went wrong; the results are of those that were asked all the same.
 // request must be a value that no earlier request had.
 func Ask(ctx context.Context, cluster dynamic.Interface, targets []Target, request string, wait bool) ([]Result, error) {
-	start := time.Now()
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{v1alpha1.AnnotationRequestedAt: request}}})
 	if err != nil {
 		return nil, err
 	}
-	results := make([]Result, len(targets))
-	group, ctx := errgroup.WithContext(ctx)
+	results, problems := make([]Result, len(targets)), make([]error, len(targets))
+	var group sync.WaitGroup
 	for i, one := range targets {
-		group.Go(func() error {
-			at := cluster.Resource(one.resource).Namespace(one.Namespace)
-			if _, err := at.Patch(ctx, one.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "slipway"}); err != nil {
-				return fmt.Errorf("asking %s in namespace %s to look again: %w", one, one.Namespace, err)
-			}
-			results[i] = Result{Target: one}
-			if !wait {
-				return nil
-			}
-			return kube.Wait(ctx, one.String()+" to look again", nil, func(ctx context.Context) (bool, string, error) {
-				object, err := at.Get(ctx, one.Name, metav1.GetOptions{})
-				if apierrors.IsNotFound(err) {
-					return false, "", kube.Stop(err)
-				}
-				if err != nil {
-					return false, "", err
-				}
-				results[i] = read(one, object, request)
-				results[i].Took = time.Since(start)
-				return results[i].Observed, saw(one, object), nil
-			})
-		})
+		group.Go(func() { results[i], problems[i] = ask(ctx, cluster, one, patch, request, wait) })
 	}
-	return results, group.Wait()
+	group.Wait()
+	results = slices.DeleteFunc(results, func(one Result) bool { return one.Target == Target{} })
+	return results, errors.Join(problems...)
+}
+
+// ask asks one target; the result is empty when it was not asked.
+func ask(ctx context.Context, cluster dynamic.Interface, one Target, patch []byte, request string, wait bool) (Result, error) {
+	start := time.Now()
+	at := cluster.Resource(one.resource).Namespace(one.Namespace)
+	if _, err := at.Patch(ctx, one.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "slipway"}); err != nil {
+		return Result{}, fmt.Errorf("asking %s in namespace %s to look again: %w", one, one.Namespace, err)
+	}
+	result := Result{Target: one}
+	if !wait {
+		return result, nil
+	}
+	err := kube.Wait(ctx, one.String()+" to look again", nil, func(ctx context.Context) (bool, string, error) {
+		object, err := at.Get(ctx, one.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, "", kube.Stop(err)
+		}
+		if err != nil {
+			return false, "", err
+		}
+		result = read(one, object, request)
+		result.Took = time.Since(start)
+		return result.Observed, saw(one, object), nil
+	})
+	return result, err
 }
 
 // read reads how a target is.

@@ -153,6 +153,14 @@ func TestAsk(t *testing.T) {
 		t.Errorf("results (-want +got):\n%s", diff)
 	}
 
+	// What goes wrong with one is said, and does not hide what the others say.
+	if results, err = Ask(ctx, c, []Target{missing, source}, "four", false); err == nil || !strings.Contains(err.Error(), `"none" not found`) {
+		t.Errorf("one of them is not there: %v", err)
+	}
+	if diff := cmp.Diff([]Result{{Target: source}}, results, cmp.AllowUnexported(Target{})); diff != "" {
+		t.Errorf("results of the others (-want +got):\n%s", diff)
+	}
+
 	short, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	if _, err := Ask(short, c, []Target{image}, "three", true); err == nil || !strings.Contains(err.Error(), "image/b is still NotFound: no such tag") {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -107,16 +108,16 @@ func runReconcile(ctx context.Context, o *ReconcileOptions) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	results, err := o.deps.Reconcile(ctx, config, o)
-	if err != nil {
-		return err
+	results, problem := o.deps.Reconcile(ctx, config, o)
+	if problem != nil && len(results) == 0 {
+		return problem
 	}
 	if o.Output != "" {
 		err = ui.PrintData(o.deps.Streams, o.Output, results)
 	} else {
 		err = printReconciled(o.deps.Streams, results)
 	}
-	if err != nil {
+	if err := cmp.Or(problem, err); err != nil { // the others' results are worth their lines
 		return err
 	}
 	for _, one := range results {

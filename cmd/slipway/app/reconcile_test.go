@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -50,5 +51,19 @@ func TestReconcile(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", test.args, word, said)
 			}
 		}
+	}
+}
+
+// TestReconcileOfSome: when one cannot be asked, what the others say is printed all the same.
+func TestReconcileOfSome(t *testing.T) {
+	t.Setenv("KUBECONFIG", kubeconfig(t))
+	d, out, errOut, _ := testDeps(t)
+	d.Reconcile = func(context.Context, *rest.Config, *app.ReconcileOptions) ([]wake.Result, error) {
+		source := wake.Target{Kind: "Source", Namespace: "team", Name: "hello"}
+		return []wake.Result{{Target: source, Observed: true, Ready: metav1.ConditionTrue, Revision: "main"}}, errors.New("asking release/hello: it is gone")
+	}
+	code := app.RunWith(t.Context(), d, []string{"reconcile", "hello", "-n", "team"})
+	if code != app.ExitFailed || !strings.Contains(out.String(), "team source/hello  Ready") || !strings.Contains(errOut.String(), "it is gone") {
+		t.Errorf("exit code %d, said:\n%s%s", code, out, errOut)
 	}
 }

@@ -36,6 +36,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	var next time.Duration
 	var err error
 	if release.Spec.Suspend {
+		release.Status.LastHandledRequest = release.Annotations[v1alpha1.AnnotationRequestedAt] // whoever asks is answered
 		settle(release, metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "spec.suspend is set: nothing is applied.")
 	} else if next, err = r.step(ctx, before, release); err != nil {
 		if ctx.Err() != nil {
