@@ -221,9 +221,10 @@ func (b *background) wait() int {
 	}
 }
 
-// patience is how long eventually looks: long, since the machine may be doing other things; a test that passes does
-// not take it.
-const patience = 3 * time.Minute
+// patience is how long eventually looks: long, since the machine may be doing other things, and since Kubernetes itself
+// waits up to 100 s until it looks again at the endpoints of a Service that it could not reconcile after an outage of
+// the API server (seen: 130 s). A test that passes does not take it.
+const patience = 5 * time.Minute
 
 // eventually looks until the condition holds; what it saw last is in the failure.
 func (e *env) eventually(what string, look func() (bool, string)) time.Duration {
