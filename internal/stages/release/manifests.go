@@ -43,6 +43,7 @@ const (
 type content struct {
 	digest  string // of where it comes from
 	objects []*unstructured.Unstructured
+	size    int64 // of their manifests, in bytes
 	// appliedAt is when this process last applied all of it, for which generation; zero: not yet.
 	appliedAt  time.Time
 	generation int64
@@ -57,8 +58,9 @@ func digestOf(release *v1alpha1.Release) string {
 // load returns the Release's manifests, from memory where they are there.
 func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (content, error) {
 	digest := digestOf(release)
-	if found, known := r.contents.get(release.UID, digest); known {
-		return found, nil
+	made := r.contents.get(release, digest)
+	if made.objects != nil {
+		return made, nil
 	}
 	dir, err := os.MkdirTemp("", "slipway-release-")
 	if err != nil {
@@ -76,20 +78,18 @@ func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (conte
 	case err != nil:
 		return content{}, failed(v1alpha1.ReasonUnreachable, "Revision %s cannot be fetched: %s. It is tried again by itself.", release.Spec.Source.Revision, pull.Text(err))
 	}
-	objects, err := r.contents.read(dir, release.Spec.Path)
-	if err != nil {
+	if made.objects, made.size, err = r.contents.read(dir, release.Spec.Path); err != nil {
 		return content{}, err
 	}
-	made := content{digest: digest, objects: objects}
-	r.contents.put(release.UID, made)
+	r.contents.put(release, made)
 	return made, nil
 }
 
-// read decodes every manifest below a folder, in the order of their names.
-func read(dir, folder string) ([]*unstructured.Unstructured, error) {
+// read decodes every manifest below a folder, in the order of their names, and returns how many bytes they have.
+func read(dir, folder string) ([]*unstructured.Unstructured, int64, error) {
 	root, err := os.OpenRoot(dir) // nothing in the artifact leads out of it
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer root.Close()
 	start := path.Clean(folder)
@@ -97,7 +97,7 @@ func read(dir, folder string) ([]*unstructured.Unstructured, error) {
 		start = "."
 	}
 	if !fs.ValidPath(start) {
-		return nil, failed(v1alpha1.ReasonInvalidSpec, "spec.path %q leads out of the artifact.", folder)
+		return nil, 0, failed(v1alpha1.ReasonInvalidSpec, "spec.path %q leads out of the artifact.", folder)
 	}
 	var objects []*unstructured.Unstructured
 	left := int64(maxManifests)
@@ -127,16 +127,16 @@ func read(dir, folder string) ([]*unstructured.Unstructured, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	switch {
 	case len(objects) == 0:
 		// Nothing would be an order to delete everything, and is never meant so.
-		return nil, failed(v1alpha1.ReasonUnpackable, "There are no manifests (*.yaml, *.yml, *.json) in %q of the artifact.", folder)
+		return nil, 0, failed(v1alpha1.ReasonUnpackable, "There are no manifests (*.yaml, *.yml, *.json) in %q of the artifact.", folder)
 	case len(objects) > maxObjects:
-		return nil, failed(v1alpha1.ReasonTooLarge, "The artifact holds %d objects, and one release may have %d.", len(objects), maxObjects)
+		return nil, 0, failed(v1alpha1.ReasonTooLarge, "The artifact holds %d objects, and one release may have %d.", len(objects), maxObjects)
 	}
-	return objects, nil
+	return objects, maxManifests - left, nil
 }
 
 // decode reads the documents of a file: objects, and lists of them.

@@ -26,10 +26,13 @@ import (
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	release := &v1alpha1.Release{}
 	if err := r.client.Get(ctx, request.NamespacedName, release); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.contents.drop(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !release.DeletionTimestamp.IsZero() {
-		r.contents.drop(release.UID)
+		r.contents.drop(request.NamespacedName)
 		return ctrl.Result{}, r.finish(ctx, release)
 	}
 	before := release.DeepCopy()
@@ -101,7 +104,7 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 			return 0, err
 		}
 		if made.appliedAt, made.generation = r.now(), release.Generation; len(unknown) == 0 {
-			r.contents.put(release.UID, made)
+			r.contents.put(release, made)
 		}
 	}
 	behind, now, err := r.look(ctx, api, members)

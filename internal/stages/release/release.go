@@ -7,12 +7,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -71,7 +68,7 @@ func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
 		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent}).
 		Complete(&reconciler{
 			client: mgr.GetClient(), direct: mgr.GetAPIReader(), mapper: mgr.GetRESTMapper(), identities: options.Identities,
-			artifacts: options.Artifacts, log: options.Logger, now: time.Now, contents: contents{of: map[types.UID]content{}},
+			artifacts: options.Artifacts, log: options.Logger, now: time.Now,
 		})
 }
 
@@ -85,38 +82,4 @@ type reconciler struct {
 	log        *slog.Logger
 	now        func() time.Time
 	contents   contents
-}
-
-// contents are the manifests of the Releases, so that waiting does not fetch them again and again.
-type contents struct {
-	mu sync.Mutex
-	of map[types.UID]content
-
-	decoding sync.Mutex
-}
-
-// read decodes the manifests of one Release at a time, which bounds the memory that it takes.
-func (c *contents) read(dir, folder string) ([]*unstructured.Unstructured, error) {
-	c.decoding.Lock()
-	defer c.decoding.Unlock()
-	return read(dir, folder)
-}
-
-func (c *contents) get(uid types.UID, digest string) (content, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	found := c.of[uid]
-	return found, found.digest == digest
-}
-
-func (c *contents) put(uid types.UID, made content) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.of[uid] = made
-}
-
-func (c *contents) drop(uid types.UID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.of, uid)
 }
