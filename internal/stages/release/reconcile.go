@@ -88,7 +88,8 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 		return 0, err
 	}
 	names := namesOf(members, unknown)
-	begun := release.Status.AttemptedDigest == made.digest && release.Status.AttemptedAt != nil
+	// Once a kind is known, its objects are known by their namespace, too: under that name they are to be pruned.
+	begun := release.Status.AttemptedDigest == made.digest && release.Status.AttemptedAt != nil && len(without(names, release.Status.Inventory)) == 0
 	if !begun {
 		if err := r.begin(ctx, release, made.digest, names); err != nil {
 			return 0, err

@@ -94,7 +94,7 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	c.web = web.URL
 	for name, test := range map[string]func(*cluster){
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
-		"suspended": testSuspended,
+		"suspended": testSuspended, "late": testLateKind,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
@@ -437,26 +437,5 @@ func testRefused(c *cluster) {
 	c.eventually("one", metav1.ConditionTrue, v1alpha1.ReasonReleased, "'2'")
 	if c.configMap("b") == nil {
 		c.Error("an object that is nobody's any more was deleted")
-	}
-}
-
-// testSuspended: nothing is applied, and who asks for another look is answered.
-func testSuspended(c *cluster) {
-	c.manage()
-	c.release("app", "1", map[string]string{"a.yml": config1("a", "one")}, ", suspend: true")
-	c.eventually("app", metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "")
-	asked := &v1alpha1.Release{}
-	asked.Namespace, asked.Name = c.namespace, "app"
-	if err := c.Patch(c.Context(), asked, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"annotations": {"slipway.dev/requested-at": "now"}}}`))); err != nil {
-		c.Fatal(err)
-	}
-	c.until(func() (bool, string) {
-		if err := c.Get(c.Context(), client.ObjectKeyFromObject(asked), asked); err != nil {
-			c.Fatal(err)
-		}
-		return asked.Status.LastHandledRequest == "now", fmt.Sprintf("the request is %q", asked.Status.LastHandledRequest)
-	})
-	if c.configMap("a") != nil {
-		c.Error("it was applied")
 	}
 }
