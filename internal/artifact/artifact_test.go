@@ -108,6 +108,24 @@ func TestUnpackRefuses(t *testing.T) {
 	}
 }
 
+// TestBudget: what two archives hold together is bounded, not each of them alone.
+func TestBudget(t *testing.T) {
+	dir, packed := t.TempDir(), pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a"}) // of 12 bytes
+	budget := &Budget{MaxBytes: 23}
+	if err := budget.Unpack(bytes.NewReader(packed), dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := budget.Unpack(bytes.NewReader(packed), dir); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("the second of them: %v, want that both are too large", err)
+	}
+	budget = &Budget{MaxBytes: 24}
+	for range 2 {
+		if err := budget.Unpack(bytes.NewReader(packed), dir); err != nil {
+			t.Errorf("just as much as there may be: %v", err)
+		}
+	}
+}
+
 func FuzzUnpack(f *testing.F) {
 	f.Add(pack(f, tar.Header{Typeflag: tar.TypeReg, Name: "a/b"}))
 	f.Add(pack(f, tar.Header{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b/../c"}))

@@ -12,9 +12,17 @@ import (
 	"strings"
 )
 
-// Unpack writes the files, folders and symbolic links of a tar archive compressed with gzip into dir. A name or a link
-// that leads out of dir is an error, ErrRefused, and so is anything but those three.
-func Unpack(archive io.Reader, dir string, maxBytes int64) error {
+// Budget is what several archives may hold together, such as the layers of an image: MaxBytes bytes, and as many files as
+// one archive may have.
+type Budget struct {
+	MaxBytes int64
+
+	bytes int64
+	files int
+}
+
+// Unpack is Unpack of an archive with what is left of the budget. Files that a later archive replaces count all the same.
+func (b *Budget) Unpack(archive io.Reader, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -26,7 +34,6 @@ func Unpack(archive io.Reader, dir string, maxBytes int64) error {
 	}
 	defer plain.Close()
 	entries := tar.NewReader(plain)
-	left, files := maxBytes, 0
 	for {
 		entry, err := entries.Next()
 		if errors.Is(err, io.EOF) {
@@ -35,16 +42,23 @@ func Unpack(archive io.Reader, dir string, maxBytes int64) error {
 		if err != nil {
 			return fmt.Errorf("reading the archive: %w", err)
 		}
-		if files++; files > maxFiles {
+		if b.files++; b.files > maxFiles {
 			return fmt.Errorf("%w: more than %d files", ErrTooLarge, maxFiles)
 		}
-		if left -= entry.Size; left < 0 {
-			return fmt.Errorf("%w: more than %d MiB", ErrTooLarge, maxBytes>>20)
+		if entry.Size > b.MaxBytes-b.bytes {
+			return fmt.Errorf("%w: more than %d MiB", ErrTooLarge, b.MaxBytes>>20)
 		}
+		b.bytes += entry.Size
 		if err := write(root, entry, entries); err != nil {
 			return fmt.Errorf("%q: %w", entry.Name, err)
 		}
 	}
+}
+
+// Unpack writes the files, folders and symbolic links of a tar archive compressed with gzip into dir. A name or a link
+// that leads out of dir is an error, ErrRefused, and so is anything but those three.
+func Unpack(archive io.Reader, dir string, maxBytes int64) error {
+	return (&Budget{MaxBytes: maxBytes}).Unpack(archive, dir)
 }
 
 func write(root *os.Root, entry *tar.Header, content io.Reader) error {

@@ -33,11 +33,17 @@ const (
 	gitTimeout = 5 * time.Minute
 	// storeTimeout bounds the push of an artifact to the environment's own registry.
 	storeTimeout = 2 * time.Minute
-	// maxPack is how much of a repository is fetched, compressed, in bytes.
-	maxPack = 1 << 30
+	// maxPack is how much of a repository with its submodules is fetched, compressed, in bytes.
+	maxPack = 100 << 20
+	// maxFiles is how many bytes the files of a source may have. They are packed in memory, and the controller has
+	// 512 MiB.
+	maxFiles = 100 << 20
+	// largeObject is from which size on an object of a repository is not held in memory to be read.
+	largeObject = 1 << 20
 )
 
-// limits are how many bytes of a repository may be fetched, compressed, and how many its files may have.
+// limits are how many bytes of a repository with its submodules may be fetched, compressed, and how many the files of a
+// source may have.
 type limits struct{ pack, files int64 }
 
 // repository is a git repository, and how to get in.
@@ -46,6 +52,7 @@ type repository struct {
 	auth   transport.AuthMethod
 	client *http.Client
 	limits limits
+	left   *int64 // of limits.pack, for the repository and its submodules
 }
 
 // commit is what of a repository a reference means now.
@@ -166,7 +173,7 @@ func (r repository) newest(offered *packp.AdvRefs, all map[plumbing.ReferenceNam
 
 // fetch brings a commit with its files into a storage below dir, without its history where the server can do that.
 func (r repository) fetch(ctx context.Context, session transport.UploadPackSession, offered *packp.AdvRefs, hash plumbing.Hash, dir string) (*object.Commit, error) {
-	storage := filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte))
+	storage := filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte), filesystem.Options{LargeObjectThreshold: largeObject})
 	request := packp.NewUploadPackRequestFromCapabilities(offered.Capabilities)
 	request.Wants = []plumbing.Hash{hash}
 	if offered.Capabilities.Supports(capability.Shallow) {
@@ -183,10 +190,10 @@ func (r repository) fetch(ctx context.Context, session transport.UploadPackSessi
 		return nil, r.explain(err)
 	}
 	defer answer.Close()
-	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: r.limits.pack}
+	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: r.left}
 	if err := packfile.UpdateObjectStorage(storage, limited); err != nil {
-		if limited.left < 0 {
-			return nil, tooLarge("%s is larger than %d MiB, and no more is fetched.", r.url, r.limits.pack>>20)
+		if *r.left < 0 {
+			return nil, tooLarge("%s, with its submodules, is larger than %d MiB, and no more is fetched.", r.url, r.limits.pack>>20)
 		}
 		return nil, fmt.Errorf("fetching commit %s: %w", hash, err)
 	}
@@ -211,12 +218,12 @@ func packOf(granted *capability.List, answer io.Reader) io.Reader {
 // limitedReader fails when there is more than may be.
 type limitedReader struct {
 	inner io.Reader
-	left  int64
+	left  *int64
 }
 
 func (l *limitedReader) Read(p []byte) (int, error) {
 	n, err := l.inner.Read(p)
-	if l.left -= int64(n); l.left < 0 {
+	if *l.left -= int64(n); *l.left < 0 {
 		return n, errors.New("there is more than may be fetched")
 	}
 	return n, err

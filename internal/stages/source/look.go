@@ -92,7 +92,7 @@ func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *obje
 		if url == "" || u.depth == maxModules {
 			return failed(v1alpha1.ReasonUnpackable, "The submodule %s of %s has no URL in .gitmodules, or is nested too deeply.", name, repo.url)
 		}
-		below := repository{url: moduleURL(repo.url, url), client: repo.client, limits: repo.limits}
+		below := repository{url: moduleURL(repo.url, url), client: repo.client, limits: repo.limits, left: repo.left}
 		if sameHost(below.url, repo.url) {
 			below.auth = repo.auth // credentials are for the host that they were given for
 		}
@@ -132,7 +132,8 @@ func sameHost(a, b string) bool {
 
 // repository is what a Source names, with the credentials that its secret has.
 func (r *reconciler) repository(ctx context.Context, source *v1alpha1.Source) (repository, error) {
-	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}, limits: r.limits}
+	left := r.limits.pack
+	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}, limits: r.limits, left: &left}
 	if source.Spec.Git.SecretRef == nil {
 		return repo, nil
 	}

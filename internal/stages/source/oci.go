@@ -58,8 +58,9 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 	if err := os.MkdirAll(files, 0o755); err != nil {
 		return fetched{}, nil, err
 	}
+	budget := &artifact.Budget{MaxBytes: r.limits.files} // of all layers
 	for _, layer := range layers {
-		if err := unpackLayer(layer, files); err != nil {
+		if err := unpackLayer(layer, files, budget); err != nil {
 			return fetched{}, nil, unpackable(source.Spec.Image, err)
 		}
 	}
@@ -79,13 +80,13 @@ func (r *reconciler) asItIs(source *v1alpha1.Source, target pull.Target, digest 
 	return r.stored(layers[0], target.Asked.Context().RepositoryStr(), target.At(digest))
 }
 
-func unpackLayer(layer v1.Layer, dir string) error {
+func unpackLayer(layer v1.Layer, dir string, budget *artifact.Budget) error {
 	content, err := layer.Compressed()
 	if err != nil {
 		return err
 	}
 	defer content.Close()
-	return artifact.Unpack(content, dir, artifact.DefaultMaxBytes)
+	return budget.Unpack(content, dir)
 }
 
 func unpackable(image string, err error) error {

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,6 +50,7 @@ type reconciler struct {
 	transport   http.RoundTripper // to the registry
 	streams     []*stream
 	limits      limits
+	packing     *semaphore.Weighted // of the bytes of files that are packed at the same time, in memory
 	interval    time.Duration
 	log         *slog.Logger
 	looks       looks
@@ -184,6 +186,15 @@ func (r *reconciler) store(ctx context.Context, source *v1alpha1.Source, found f
 	if err != nil {
 		return nil, fmt.Errorf("reading the source: %w", err)
 	}
+	size := int64(0)
+	for _, file := range read.Files {
+		size += file.Size
+	}
+	size = min(size, maxFiles)
+	if err := r.packing.Acquire(ctx, size); err != nil {
+		return nil, err
+	}
+	defer r.packing.Release(size)
 	packed, err := artifact.Pack(func(w io.Writer) error { return read.WriteTar(ctx, w) })
 	if err != nil {
 		return nil, err

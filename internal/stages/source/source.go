@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"golang.org/x/sync/semaphore"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -20,7 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
-	"slipway.dev/slipway/internal/artifact"
 	gitclient "slipway.dev/slipway/internal/git/client"
 	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/internal/version"
@@ -104,7 +104,8 @@ func newReconciler(cluster client.Client, accounts client.Reader, options Option
 	}
 	return &reconciler{
 		streams:     streams,
-		limits:      limits{pack: maxPack, files: artifact.DefaultMaxBytes},
+		limits:      limits{pack: maxPack, files: maxFiles},
+		packing:     semaphore.NewWeighted(maxFiles),
 		client:      cluster,
 		secrets:     options.Secrets,
 		credentials: pull.Credentials{Accounts: accounts, Secrets: options.Secrets},
