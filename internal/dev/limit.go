@@ -22,7 +22,7 @@ func withLimit(ctx context.Context, limit time.Duration, slept func(time.Duratio
 	go func() {
 		defer close(ended)
 		defer ticker.Stop()
-		if countAwake(ctx, ticker.C, start, limit, slept) {
+		if countAwake(ctx, ticker.C, time.Now, start, limit, slept) {
 			cancel(fmt.Errorf("%w (%s)", ErrTimeout, limit))
 		}
 	}()
@@ -32,13 +32,15 @@ func withLimit(ctx context.Context, limit time.Duration, slept func(time.Duratio
 	}
 }
 
-// countAwake returns true when the ticks since the start amount to the limit, and false when ctx ends before.
-func countAwake(ctx context.Context, ticks <-chan time.Time, last time.Time, limit time.Duration, slept func(time.Duration)) bool {
+// countAwake returns true when the ticks since the start amount to the limit, and false when ctx ends before. What ticks
+// carry is when they were due, which for the first one after a sleep is before it: the clock is asked instead.
+func countAwake(ctx context.Context, ticks <-chan time.Time, clock func() time.Time, last time.Time, limit time.Duration, slept func(time.Duration)) bool {
 	for awake := time.Duration(0); awake < limit; {
 		select {
 		case <-ctx.Done():
 			return false
-		case now := <-ticks:
+		case <-ticks:
+			now := clock()
 			passed := wallOrMonotonic(now, last)
 			if passed > sleepAfter {
 				slept(passed)
