@@ -1,15 +1,12 @@
 package client
 
 import (
-	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -46,28 +43,8 @@ func Credentials(url string, secret *corev1.Secret) (transport.AuthMethod, error
 	if err != nil {
 		return nil, fmt.Errorf("the secret %q has no private key that can be used, under identity or %s: %w", secret.Name, corev1.SSHAuthPrivateKey, err)
 	}
-	hosts, err := hostsFile(get("known_hosts"))
-	if err != nil {
+	if err := trust(key, endpoint, get("known_hosts")); err != nil {
 		return nil, fmt.Errorf("the secret %q has no known_hosts that can be used, and an unknown host is not trusted: %w", secret.Name, err)
 	}
-	defer os.Remove(hosts)
-	if key.HostKeyCallback, err = knownhosts.New(hosts); err != nil {
-		return nil, fmt.Errorf("the secret %q has no known_hosts that can be used, and an unknown host is not trusted: %w", secret.Name, err)
-	}
-	return key, nil
-}
-
-// hostsFile is for a library that reads files only.
-func hostsFile(content string) (string, error) {
-	if content == "" {
-		return "", errors.New("it is empty")
-	}
-	file, err := os.CreateTemp("", "slipway-hosts-")
-	if err != nil {
-		return "", err
-	}
-	if _, err := file.WriteString(content); err != nil {
-		return file.Name(), errors.Join(err, file.Close())
-	}
-	return file.Name(), file.Close()
+	return keys{key}, nil
 }

@@ -2,7 +2,6 @@ package source
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"path"
@@ -12,15 +11,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
-	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	cryptossh "golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/knownhosts"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	gitclient "slipway.dev/slipway/internal/git/client"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -157,59 +153,15 @@ func (r *reconciler) repository(ctx context.Context, source *v1alpha1.Source) (r
 
 // credentials reads a secret in the form of Flux, or of Kubernetes' own types.
 func credentials(url string, secret *corev1.Secret) (transport.AuthMethod, error) {
-	get := func(keys ...string) string {
-		for _, key := range keys {
-			if value := secret.Data[key]; len(value) > 0 {
-				return string(value)
-			}
-		}
-		return ""
-	}
-	if !strings.HasPrefix(url, "ssh://") {
-		if token := get("bearerToken"); token != "" {
-			return &githttp.TokenAuth{Token: token}, nil
-		}
-		if get("username", "password") == "" {
-			return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has neither username and password nor bearerToken.", secret.Name)
-		}
-		return &githttp.BasicAuth{Username: get("username"), Password: get("password")}, nil
-	}
-	endpoint, err := transport.NewEndpoint(url)
-	if err != nil {
+	if _, err := transport.NewEndpoint(url); err != nil {
 		return nil, invalid("spec.git.url %q is not the URL of a repository: %v", url, err)
 	}
-	user := endpoint.User
-	if user == "" {
-		user = "git"
-	}
-	key, err := gitssh.NewPublicKeys(user, []byte(get("identity", corev1.SSHAuthPrivateKey)), get("password"))
+	auth, err := gitclient.Credentials(url, secret)
 	if err != nil {
-		return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has no private key that can be used, under identity or %s: %v", secret.Name, corev1.SSHAuthPrivateKey, err)
+		said := err.Error()
+		return nil, failed(v1alpha1.ReasonUnauthorized, "%s.", strings.ToUpper(said[:1])+said[1:])
 	}
-	if key.HostKeyCallback, err = hostKeys(get("known_hosts")); err != nil {
-		return nil, failed(v1alpha1.ReasonUnauthorized, "The secret %q has no known_hosts that can be used, and an unknown host is not trusted: %v", secret.Name, err)
-	}
-	return key, nil
-}
-
-// hostKeys trusts the hosts that known_hosts lists. The library reads a file.
-func hostKeys(content string) (cryptossh.HostKeyCallback, error) {
-	if content == "" {
-		return nil, fmt.Errorf("it is empty")
-	}
-	file, err := os.CreateTemp("", "slipway-hosts-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(file.Name())
-	if _, err := file.WriteString(content); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	if err := file.Close(); err != nil {
-		return nil, err
-	}
-	return knownhosts.New(file.Name())
+	return auth, nil
 }
 
 // puller says whose credentials are used for a Source's image.
