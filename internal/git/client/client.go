@@ -171,7 +171,7 @@ func (r Repository) fetch(ctx context.Context, store *memory.Storage, branch plu
 	if err != nil {
 		return tip, root, err
 	}
-	session, err := client.NewUploadPackSession(endpoint, r.Auth)
+	session, err := Connect(ctx, func() (transport.UploadPackSession, error) { return client.NewUploadPackSession(endpoint, r.Auth) })
 	if err != nil {
 		return tip, root, err
 	}
@@ -249,7 +249,7 @@ func (r Repository) push(ctx context.Context, command *packp.Command, pack io.Re
 	if err != nil {
 		return err
 	}
-	session, err := client.NewReceivePackSession(endpoint, r.Auth)
+	session, err := Connect(ctx, func() (transport.ReceivePackSession, error) { return client.NewReceivePackSession(endpoint, r.Auth) })
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,12 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	gitclient "slipway.dev/slipway/internal/git/client"
 )
 
 const (
-	// gitTimeout bounds one look at a repository, the fetch included.
-	gitTimeout = 5 * time.Minute
+	// lookTimeout bounds one look at a repository or an image, the fetch included.
+	lookTimeout = 5 * time.Minute
 	// storeTimeout bounds the push of an artifact to the environment's own registry.
 	storeTimeout = 2 * time.Minute
 	// maxPack is how much of a repository with its submodules is fetched, compressed, in bytes.
@@ -71,7 +72,7 @@ func (r repository) open(ctx context.Context) (transport.UploadPackSession, *pac
 	if endpoint.Protocol == "ssh" {
 		client = gitssh.DefaultClient
 	}
-	session, err := client.NewUploadPackSession(endpoint, r.auth)
+	session, err := gitclient.Connect(ctx, func() (transport.UploadPackSession, error) { return client.NewUploadPackSession(endpoint, r.auth) })
 	if err != nil {
 		return nil, nil, r.explain(err)
 	}

@@ -7,8 +7,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,6 +25,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	ggcrtypes "github.com/google/go-containerregistry/pkg/v1/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 )
@@ -123,5 +130,46 @@ func TestPackingWaits(t *testing.T) {
 	w.want(source, metav1.ConditionTrue, v1alpha1.ReasonStored, "")
 	if !w.packing.TryAcquire(maxFiles) {
 		t.Error("what was taken for packing was not given back")
+	}
+}
+
+// TestStalledRegistry: one that stops in the middle of a layer does not hold up the others, and nothing wrong is said of
+// what it holds.
+func TestStalledRegistry(t *testing.T) {
+	source := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "demo", Generation: 1}, Spec: v1alpha1.SourceSpec{Image: "localhost:5000/bundle"}}
+	w := newWorld(t, source)
+	var packed bytes.Buffer
+	zip := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(zip)
+	content := []byte(noise(1, 1<<20))
+	if err := errors.Join(archive.WriteHeader(&tar.Header{Name: "file", Size: int64(len(content)), Mode: 0o644}), func() error { _, err := archive.Write(content); return err }(), archive.Close(), zip.Close()); err != nil {
+		t.Fatal(err)
+	}
+	w.pushLayer("bundle:latest", packed.Bytes())
+	front := httptest.NewServer(http.HandlerFunc(func(response http.ResponseWriter, request *http.Request) {
+		if strings.Contains(request.URL.Path, "/blobs/") {
+			response.Header().Set("Content-Length", strconv.Itoa(packed.Len()))
+			_, _ = response.Write(packed.Bytes()[:512<<10])
+			response.(http.Flusher).Flush()
+			<-request.Context().Done()
+			return
+		}
+		(&httputil.ReverseProxy{Rewrite: func(to *httputil.ProxyRequest) { to.SetURL(&url.URL{Scheme: "http", Host: w.host}) }}).ServeHTTP(response, request)
+	}))
+	defer front.Close()
+	source.Spec.Image = strings.TrimPrefix(front.URL, "http://") + "/bundle"
+	found := &v1alpha1.Source{}
+	if err := w.client.Get(t.Context(), client.ObjectKeyFromObject(source), found); err != nil {
+		t.Fatal(err)
+	}
+	found.Spec.Image = source.Spec.Image
+	if err := w.client.Update(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	w.timeout = 300 * time.Millisecond
+	found, result := w.reconcile()
+	w.want(found, metav1.ConditionFalse, v1alpha1.ReasonUnreachable, "it did not answer in time")
+	if result.RequeueAfter != againAfter {
+		t.Errorf("it is looked at again after %v", result.RequeueAfter)
 	}
 }

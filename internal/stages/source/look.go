@@ -29,7 +29,7 @@ type fetched struct {
 
 // lookAtGit fetches what a reference means now, unless that is known already.
 func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, known, dir string) (fetched, error) {
-	ctx, cancel := context.WithTimeout(ctx, gitTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	repo, err := r.repository(ctx, source)
 	if err != nil {

@@ -19,6 +19,8 @@ import (
 // lookAtImage finds an artifact in a registry. What is in our own registry in the right form is taken as it is: then
 // ready is set. Else its layers are unpacked, unless it is what is known already.
 func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, known, dir string) (found fetched, ready *v1alpha1.SourceArtifact, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
 	target, err := pull.Parse(source.Spec.Image, r.aliases)
 	if err != nil {
 		return fetched{}, nil, invalid("spec.image %q is not the name of an image: %v", source.Spec.Image, err)
@@ -61,6 +63,9 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 	budget := &artifact.Budget{MaxBytes: r.limits.files} // of all layers
 	for _, layer := range layers {
 		if err := unpackLayer(layer, files, budget); err != nil {
+			if ctx.Err() != nil {
+				return fetched{}, nil, ctx.Err() // what came until then says nothing about the layer
+			}
 			return fetched{}, nil, unpackable(source.Spec.Image, err)
 		}
 	}

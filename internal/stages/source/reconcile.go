@@ -50,6 +50,7 @@ type reconciler struct {
 	transport   http.RoundTripper // to the registry
 	streams     []*stream
 	limits      limits
+	timeout     time.Duration       // of a look
 	packing     *semaphore.Weighted // of the bytes of files that are packed at the same time, in memory
 	interval    time.Duration
 	log         *slog.Logger

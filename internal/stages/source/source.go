@@ -105,6 +105,7 @@ func newReconciler(cluster client.Client, accounts client.Reader, options Option
 	return &reconciler{
 		streams:     streams,
 		limits:      limits{pack: maxPack, files: maxFiles},
+		timeout:     lookTimeout,
 		packing:     semaphore.NewWeighted(maxFiles),
 		client:      cluster,
 		secrets:     options.Secrets,
