@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -77,6 +78,35 @@ func TestFetch(t *testing.T) {
 	before := asked
 	if err := Fetch(t.Context(), Source{URL: server.URL + "/none"}, t.TempDir()); err == nil || asked != before+1 {
 		t.Errorf("one that is not there: %v, asked %d times", err, asked-before)
+	}
+}
+
+// TestPackSized: the size is a matter of memory alone.
+func TestPackSized(t *testing.T) {
+	want := ""
+	for _, size := range []int64{0, 10, 1 << 20} {
+		packed, err := PackSized(size, func(w io.Writer) error { _, err := w.Write(bytes.Repeat([]byte("content"), 1000)); return err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		digest, err := packed.Digest()
+		if err != nil || want != "" && digest.String() != want {
+			t.Errorf("packed with size %d it is %s, %v; want %s", size, digest, err, want)
+		}
+		want = digest.String()
+	}
+	// An archive of the size that was said does not make the buffer grow.
+	content := make([]byte, 8<<20)
+	said := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := PackSized(int64(len(content)), func(w io.Writer) error { _, err := w.Write(content); return err }); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	if got := said.AllocedBytesPerOp(); got > 12<<20 {
+		t.Errorf("packing 8 MiB takes %d bytes", got)
 	}
 }
 

@@ -26,8 +26,13 @@ const createdAnnotation = "org.opencontainers.image.created"
 // machine and at any time, so that a chain does nothing for a change that changed nothing: the artifact was made in 1970,
 // and says nothing of where it is from. The archive is in gzip's form but not compressed: that is what is fastest over
 // loopback, and it stays the same whatever version of a compressor made it. It is held in memory.
-func Pack(write func(io.Writer) error) (v1.Image, error) {
+func Pack(write func(io.Writer) error) (v1.Image, error) { return PackSized(0, write) }
+
+// PackSized is Pack of an archive of about size bytes: that much memory is taken at once, where else it would be three
+// times as much while it grows.
+func PackSized(size int64, write func(io.Writer) error) (v1.Image, error) {
 	var packed bytes.Buffer
+	packed.Grow(int(size + size/1000 + 4096)) // gzip's own are 5 bytes in 64 KiB, or fewer, and its head
 	zip, err := gzip.NewWriterLevel(&packed, gzip.NoCompression)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,9 @@ const (
 	againAfter = 10 * time.Second
 	// largeAgain is the same after a source was too large: it may be gigabytes that are fetched for nothing.
 	largeAgain = time.Hour
+	// tarEntry is what tar takes for a file beside its content, at most, unless its name is long: a head of 512 bytes,
+	// and as much to fill the last block.
+	tarEntry = 1024
 )
 
 // reconciler keeps the status of Sources true.
@@ -191,12 +194,13 @@ func (r *reconciler) store(ctx context.Context, source *v1alpha1.Source, found f
 	for _, file := range read.Files {
 		size += file.Size
 	}
+	archived := size + tarEntry*int64(len(read.Files))
 	size = min(size, maxFiles)
 	if err := r.packing.Acquire(ctx, size); err != nil {
 		return nil, err
 	}
 	defer r.packing.Release(size)
-	packed, err := artifact.Pack(func(w io.Writer) error { return read.WriteTar(ctx, w) })
+	packed, err := artifact.PackSized(archived, func(w io.Writer) error { return read.WriteTar(ctx, w) })
 	if err != nil {
 		return nil, err
 	}
