@@ -109,7 +109,14 @@ func printStatus(streams *ui.Streams, s *bootstrap.Status) error {
 		return err
 	}
 	if !s.Ready {
-		ui.Printf(streams, "\n`slipway up%s` repairs the environment.\n`slipway diagnose%s` collects its logs and events.\n", named(s.Name), named(s.Name))
+		ui.Printf(streams, "\n")
+		for _, workload := range s.Workloads {
+			if !workload.Ready { // one is an example of the others
+				ui.Printf(streams, "`slipway why %s --namespace %s%s` says what the workload waits for.\n", workload.Name, workload.Namespace, named(s.Name))
+				break
+			}
+		}
+		ui.Printf(streams, "`slipway up%s` repairs the environment.\n`slipway diagnose%s` collects its logs and events.\n", named(s.Name), named(s.Name))
 	}
 	return nil
 }
