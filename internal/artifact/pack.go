@@ -32,7 +32,7 @@ func Pack(write func(io.Writer) error) (v1.Image, error) { return PackSized(0, w
 // times as much while it grows.
 func PackSized(size int64, write func(io.Writer) error) (v1.Image, error) {
 	var packed bytes.Buffer
-	packed.Grow(int(size + size/1000 + 4096)) // gzip's own are 5 bytes in 64 KiB, or fewer, and its head
+	packed.Grow(room(size))
 	zip, err := gzip.NewWriterLevel(&packed, gzip.NoCompression)
 	if err != nil {
 		return nil, err
@@ -57,4 +57,11 @@ func PackSized(size int64, write func(io.Writer) error) (v1.Image, error) {
 		return nil, fmt.Errorf("making the artifact: it came as %T", annotated)
 	}
 	return annotated, nil
+}
+
+// room is the memory, in bytes, that an archive of size bytes takes at most
+// once packed: what gzip adds to what it does not compress are 5 bytes for
+// 64 KiB, its head and its tail.
+func room(size int64) int {
+	return int(size + size/1000 + 4096)
 }
