@@ -1,7 +1,8 @@
 // Package fulfil answers Builds on the user's machine: it watches their requests, fetches the source artifact, builds it
 // with the builders that `slipway dev` has, pushes the image, and writes the answer into the Build's status, where the
-// stage in the cluster takes it up. Of several builders one does the work: whoever claims a request first. What needs an
-// image, and whether an answer is good, is for the stage to say.
+// stage in the cluster takes it up. Of several builders one does the work: whoever claims a request first, as long as it
+// renews that; one that has the image in stock answers without. What needs an image, and whether an answer is good, is for
+// the stage to say.
 package fulfil
 
 import (
@@ -11,7 +12,6 @@ import (
 	"maps"
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -162,15 +162,6 @@ func open(b *v1alpha1.Build) bool {
 
 // asks says whether a Build still asks for this.
 func asks(b *v1alpha1.Build, id string) bool { return open(b) && b.Status.Request.ID == id }
-
-// taken is how much longer another builder has claimed a Build's request; 0 when none has.
-func taken(b *v1alpha1.Build, by string, now time.Time) time.Duration {
-	claim := b.Status.Claim
-	if claim == nil || claim.By == by || claim.Request != b.Status.Request.ID {
-		return 0
-	}
-	return max(0, claim.Until.Sub(now))
-}
 
 // settled says whether the stage has seen what became of a request.
 func settled(b *v1alpha1.Build, id string) bool {

@@ -40,6 +40,9 @@ func (w *worker) make(ctx context.Context, order Order, task ui.Task) (*Made, er
 	if err != nil {
 		return nil, Refuse(ctx, err)
 	}
+	if err := w.check(ctx, order.ID); err != nil {
+		return nil, err
+	}
 	task.Update("pushing to %s", order.Image)
 	return Push(ctx, w.Pusher, order, built, func(ctx context.Context, image name.Digest) error {
 		_, err := w.Pusher.AttachSource(ctx, image, registry.Source{
@@ -87,7 +90,7 @@ func (w *worker) fetch(ctx context.Context, order Order, dir string) error {
 	if here := w.Hosts[from.Host]; here != "" {
 		from.Host = here
 	}
-	err = artifact.Fetch(ctx, artifact.Source{URL: from.String(), Digest: order.Source.Digest}, dir)
+	err = artifact.Fetch(ctx, artifact.Source{URL: from.String(), Digest: order.Source.Digest, Client: w.artifacts}, dir)
 	if err == nil || ctx.Err() != nil || passes(err) {
 		return err
 	}

@@ -74,22 +74,24 @@ func TestTitle(t *testing.T) {
 }
 
 func TestOpen(t *testing.T) {
-	now := time.Unix(1_000_000, 0)
 	b := &v1alpha1.Build{ObjectMeta: metav1.ObjectMeta{Generation: 2}}
+	held := func(by string) time.Duration {
+		return (&worker{fulfiller: &fulfiller{Options: Options{By: by}}}).held(b)
+	}
 	b.Status.ObservedGeneration = 2
 	if open(b) || !settled(b, "a") {
 		t.Error("a Build without a request is open")
 	}
 	b.Status.Request = &v1alpha1.BuildRequest{ID: "a"}
-	if !open(b) || !asks(b, "a") || asks(b, "b") || settled(b, "a") || taken(b, "me", now) != 0 {
+	if !open(b) || !asks(b, "a") || asks(b, "b") || settled(b, "a") || held("me") != 0 {
 		t.Error("a new request is not open")
 	}
-	b.Status.Claim = &v1alpha1.BuildClaim{Request: "a", By: "other", Until: metav1.NewTime(now.Add(time.Minute))}
-	if taken(b, "me", now) != time.Minute || taken(b, "other", now) != 0 || taken(b, "me", now.Add(time.Hour)) != 0 {
+	b.Status.Claim = &v1alpha1.BuildClaim{Request: "a", By: "other", Until: metav1.NewTime(time.Now().Add(time.Hour))}
+	if held("me") != lease || held("other") != 0 {
 		t.Error("the claim does not count")
 	}
 	b.Status.Claim.Request = "before"
-	if taken(b, "me", now) != 0 {
+	if held("me") != 0 {
 		t.Error("the claim of another request counts")
 	}
 	b.Status.Answer = &v1alpha1.BuildAnswer{Request: "before"}

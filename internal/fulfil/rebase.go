@@ -58,6 +58,9 @@ func (w *worker) rebase(ctx context.Context, order Order, task ui.Task) (*Made, 
 		return nil, err
 	}
 	built.Evidence = append(built.Evidence, carried(documents, latest, digest)...)
+	if err := w.check(ctx, order.ID); err != nil {
+		return nil, err
+	}
 	return Push(ctx, w.Pusher, order, built, nil)
 }
 

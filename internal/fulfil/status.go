@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,24 +15,13 @@ import (
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 )
 
-const (
-	// lease is how long a claim lasts, and renewal how often it is made anew: a builder that was killed keeps the others
-	// waiting no longer than that.
-	lease   = 30 * time.Second
-	renewal = 10 * time.Second
-	// releaseLimit is how long a builder that ends may take to give its claims back.
-	releaseLimit = time.Second
-
-	fieldManager = "slipway-build"
-)
+// fieldManager is the name under which builders write.
+const fieldManager = "slipway-build"
 
 var resource = v1alpha1.GroupVersion.WithResource("builds")
 
 // errGone means that a request is not open any more: it was answered, or something else is asked for.
 var errGone = errors.New("it is not asked for any more")
-
-// errTaken means that another builder was first.
-var errTaken = errors.New("another builder was first")
 
 func read(object *unstructured.Unstructured) (*v1alpha1.Build, error) {
 	b := &v1alpha1.Build{}
@@ -81,33 +69,15 @@ func (f *fulfiller) write(ctx context.Context, key types.NamespacedName, id stri
 	}
 }
 
-// claim takes a request, or renews that. With force it takes it from another builder.
-func (f *fulfiller) claim(ctx context.Context, key types.NamespacedName, id string, force bool) error {
-	return f.write(ctx, key, id, func(b *v1alpha1.Build) (map[string]any, error) {
-		if !force && taken(b, f.By, time.Now()) > 0 {
-			return nil, errTaken
+// answer ends a request. Unless the image is in stock it must not be another builder's.
+func (w *worker) answer(ctx context.Context, answer v1alpha1.BuildAnswer, inStock bool) error {
+	answer.By = w.By
+	return w.write(ctx, w.key, answer.Request, func(b *v1alpha1.Build) (map[string]any, error) {
+		if !inStock {
+			if err := w.free(b); err != nil {
+				return nil, err
+			}
 		}
-		return map[string]any{"claim": v1alpha1.BuildClaim{Request: id, By: f.By, Until: metav1.NewTime(time.Now().Add(lease))}}, nil
-	})
-}
-
-// release gives a claim back, also when ctx has ended: others need not wait.
-func (f *fulfiller) release(ctx context.Context, key types.NamespacedName, id string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseLimit)
-	defer cancel()
-	// Where it does not succeed the claim ends by itself.
-	_ = f.write(ctx, key, id, func(b *v1alpha1.Build) (map[string]any, error) {
-		if b.Status.Claim == nil || b.Status.Claim.By != f.By {
-			return nil, nil
-		}
-		return map[string]any{"claim": nil}, nil
-	})
-}
-
-// answer ends a request.
-func (f *fulfiller) answer(ctx context.Context, key types.NamespacedName, answer v1alpha1.BuildAnswer) error {
-	answer.By = f.By
-	return f.write(ctx, key, answer.Request, func(*v1alpha1.Build) (map[string]any, error) {
 		return map[string]any{"answer": answer, "claim": nil}, nil
 	})
 }

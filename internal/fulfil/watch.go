@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -22,7 +23,9 @@ type fulfiller struct {
 	Options
 	slots chan struct{}   // has an element for every build that is under way
 	life  context.Context //nolint:containedctx // of the workers
-	known func() bool     // whether all Builds have been told of that were there at the beginning
+	// artifacts fetches sources; nil means a client of its own.
+	artifacts *http.Client
+	known     func() bool // whether all Builds have been told of that were there at the beginning
 
 	mutex   sync.Mutex // guards what follows, and Observe
 	workers map[types.NamespacedName]*worker
@@ -199,7 +202,7 @@ func (f *fulfiller) tell(object any, deleted bool) {
 		if deleted || f.life.Err() != nil {
 			return
 		}
-		w = &worker{fulfiller: f, key: key, news: make(chan struct{}, 1)}
+		w = &worker{fulfiller: f, key: key, news: make(chan struct{}, 1), doubt: make(chan struct{}, 1)}
 		f.workers[key] = w
 		f.busy.Go(w.run)
 	}

@@ -22,8 +22,9 @@ const (
 // worker does the builds of one Build, one after another.
 type worker struct {
 	*fulfiller
-	key  types.NamespacedName
-	news chan struct{} // has a value when latest has changed since it was last looked at
+	key   types.NamespacedName
+	news  chan struct{} // has a value when latest has changed since it was last looked at
+	doubt chan struct{} // has a value when the claim was seen to be another builder's
 
 	builder build.Builder // nil before the first build
 	tries   int           // that something did not answer, one after another
@@ -33,6 +34,7 @@ type worker struct {
 	latest  *v1alpha1.Build // nil when it was deleted
 	current string          // the request that is being fulfilled; "" for none
 	cancel  context.CancelCauseFunc
+	rival   rival
 	pending *Outcome // of a request that was answered, until the stage has seen it
 	asked   string   // its id
 	began   time.Time
@@ -47,6 +49,9 @@ func (w *worker) hear(b *v1alpha1.Build, deleted bool) {
 	if w.current != "" && (deleted || !asks(b, w.current)) {
 		w.cancel(errGone)
 	}
+	if claim := b.Status.Claim; w.current != "" && claim != nil && claim.By != w.By && claim.Request == w.current {
+		notify(w.doubt) // the news may be older than our own claim, so the cluster is asked
+	}
 	if w.pending != nil && (deleted || settled(b, w.asked)) {
 		outcome := *w.pending
 		w.pending = nil
@@ -59,9 +64,11 @@ func (w *worker) hear(b *v1alpha1.Build, deleted bool) {
 	w.wake()
 }
 
-func (w *worker) wake() {
+func (w *worker) wake() { notify(w.news) }
+
+func notify(c chan struct{}) {
 	select {
-	case w.news <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -117,13 +124,13 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	if w.NewBuilder == nil && !inStock && (order.Reason != v1alpha1.CauseBaseImage || w.passed == id) {
 		return 0
 	}
-	if left := taken(b, w.By, time.Now()); left > 0 && !inStock {
+	if left := w.held(b); left > 0 && !inStock {
 		return left + time.Second
 	}
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w.begin(id, cancel)
-	err := w.fulfil(inner, order, id, inStock)
+	err := w.fulfil(inner, cancel, order, id, inStock)
 	w.end()
 	switch {
 	case err == nil:
@@ -134,7 +141,7 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 		return 0
 	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone):
 		return 0
-	case errors.Is(err, errTaken):
+	case errors.Is(context.Cause(inner), errTaken), errors.Is(err, errTaken):
 		return time.Second // the news of who took it may come later than that
 	}
 	if w.giveUp(w.key, err) {
@@ -161,20 +168,27 @@ func (w *worker) end() {
 	w.current, w.cancel = "", nil
 }
 
-// fulfil claims a request, has its image made, and answers.
-func (w *worker) fulfil(ctx context.Context, order Order, id string, inStock bool) error {
+// fulfil claims a request, has its image made, and answers. What is in stock needs no claim where another builder has it:
+// the answer ends that one's work.
+func (w *worker) fulfil(ctx context.Context, lost context.CancelCauseFunc, order Order, id string, inStock bool) error {
 	began := time.Now()
-	if err := w.claim(ctx, w.key, id, inStock); err != nil {
+	stop := func() {}
+	switch err := w.claim(ctx, id); {
+	case err == nil:
+		if inStock {
+			lost = func(error) {}
+		}
+		stop = w.renew(ctx, id, lost)
+	case !inStock || !errors.Is(err, errTaken):
 		return err
 	}
 	answered := false
 	defer func() {
+		stop()
 		if !answered {
-			w.release(ctx, w.key, id)
+			w.release(ctx, id)
 		}
 	}()
-	stop := w.renew(ctx, id)
-	defer stop()
 	task := w.Progress.Start("build", order.title())
 	made, err := w.obtain(ctx, order, inStock, task)
 	answer := v1alpha1.BuildAnswer{Request: id}
@@ -192,7 +206,8 @@ func (w *worker) fulfil(ctx context.Context, order Order, id string, inStock boo
 	}
 	w.end() // the news of the answer may come before it has been written for all that we know
 	w.expect(id, began, order, answer)
-	if err := w.answer(ctx, w.key, answer); err != nil {
+	stop() // it must not take the answer for somebody else's
+	if err := w.answer(ctx, answer, inStock); err != nil {
 		w.expect("", began, order, answer)
 		task.Skip(err.Error())
 		return err
@@ -218,29 +233,6 @@ func (w *worker) expect(id string, began time.Time, order Order, answer v1alpha1
 	w.asked, w.began, w.pending = id, began, nil
 	if id != "" {
 		w.pending = &Outcome{Namespace: w.key.Namespace, Name: w.key.Name, Reason: order.Reason, Revision: order.Source.Revision, Image: answer.Image, Error: answer.Error}
-	}
-}
-
-// renew keeps a claim until the returned function is called.
-func (w *worker) renew(ctx context.Context, id string) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		ticker := time.NewTicker(renewal)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticker.C:
-				_ = w.claim(ctx, w.key, id, true) // what is wrong with the cluster, the answer will find out
-			}
-		}
-	}()
-	return func() {
-		cancel()
-		<-ended
 	}
 }
 
