@@ -17,7 +17,8 @@ const (
 	ReasonBuilding = "Building"
 	// ReasonBuildFailed : the source does not build. It is not tried again before the spec changes, or somebody asks.
 	ReasonBuildFailed = "BuildFailed"
-	// ReasonNotPushed : a builder named an image that the registry does not have.
+	// ReasonNotPushed : a builder named an image that the registry does not have. It is looked for until it is there, or
+	// somebody asks for another.
 	ReasonNotPushed = "NotPushed"
 )
 

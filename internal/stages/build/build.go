@@ -24,7 +24,7 @@ const (
 	// patience is how long a request may be open before its condition says that nobody builds it: a builder that is there
 	// claims it within milliseconds.
 	patience = 3 * time.Second
-	// againAfter is how soon to look again for an image whose registry does not answer.
+	// againAfter is how soon to look again for an image that its registry does not show.
 	againAfter = 5 * time.Second
 )
 

@@ -159,7 +159,7 @@ func (r *reconciler) verify(ctx context.Context, b *v1alpha1.Build, image string
 	target, err := pull.Parse(image, r.aliases)
 	if err != nil || target.Digest == "" || target.Written != b.Spec.Image {
 		return &progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonNotPushed,
-			message: fmt.Sprintf("%s named %q, which is not an image of %s with its digest.", b.Status.Answer.By, image, b.Spec.Image)}, nil
+			message: fmt.Sprintf("%s named %q, which is not an image of %s with its digest. %s", b.Status.Answer.By, image, b.Spec.Image, askAnew(b))}, nil
 	}
 	found, err := r.credentials.Find(ctx, pull.Puller{Namespace: b.Namespace, Account: b.Spec.ServiceAccountName}, target)
 	if unusable, is := errors.AsType[*pull.UnusableError](err); is {
@@ -179,13 +179,20 @@ func (r *reconciler) verify(ctx context.Context, b *v1alpha1.Build, image string
 	return unseen(b, target, err), nil
 }
 
+// askAnew says how to have an image built once more.
+func askAnew(b *v1alpha1.Build) string {
+	return fmt.Sprintf("To have it built anew, run `kubectl annotate --overwrite -n %s builds.%s %s %s=\"$(date)\"`, with `slipway build --watch` or `slipway dev` running.",
+		b.Namespace, v1alpha1.GroupVersion.Group, b.Name, v1alpha1.AnnotationRequestedAt)
+}
+
 // unseen is what it means that a registry did not show an image.
 func unseen(b *v1alpha1.Build, target pull.Target, err error) *progress {
 	answer, answered := errors.AsType[*transport.Error](err)
 	switch {
 	case answered && answer.StatusCode == http.StatusNotFound:
-		return &progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonNotPushed,
-			message: fmt.Sprintf("%s says that it pushed %s, and the registry (asked as %s) does not have it.", b.Status.Answer.By, b.Status.Answer.Image, target.Registry())}
+		return &progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonNotPushed, after: againAfter,
+			message: fmt.Sprintf("%s says that it pushed %s, and the registry (asked as %s) does not have it. It is looked for again by itself. %s",
+				b.Status.Answer.By, b.Status.Answer.Image, target.Registry(), askAnew(b))}
 	case answered && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
 		return &progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonUnauthorized, after: againAfter,
 			message: fmt.Sprintf("The registry refuses to show %s: name a service account with pull secrets for it in spec.serviceAccountName.", b.Status.Answer.Image)}

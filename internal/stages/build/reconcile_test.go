@@ -174,6 +174,11 @@ func TestReconcile(t *testing.T) {
 	w.look(metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, "the registry answers 503", true)
 	w.status = http.StatusForbidden
 	w.look(metav1.ConditionFalse, v1alpha1.ReasonUnauthorized, "pull secrets", true)
+	w.status = http.StatusNotFound
+	b = w.look(metav1.ConditionFalse, v1alpha1.ReasonNotPushed, "does not have it. It is looked for again by itself.", true)
+	if advice := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady).Message; !strings.Contains(advice, "`kubectl annotate --overwrite -n default builds.slipway.dev a slipway.dev/requested-at=\"$(date)\"`") {
+		t.Errorf("it does not say what to run: %s", advice)
+	}
 	w.status = http.StatusOK
 	b = w.look(metav1.ConditionTrue, v1alpha1.ReasonBuilt, "built from main@sha1:1", false)
 	if b.Status.LatestImage != image || b.Status.Builds != 1 || b.Status.LatestReason != v1alpha1.CauseSource || b.Status.Request != nil || b.Status.Answer != nil {
