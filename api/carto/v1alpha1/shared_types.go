@@ -84,6 +84,10 @@ type ResourceStatus struct {
 	// templateRef names the template that was used; with options, the one that matched.
 	// +optional
 	TemplateRef *ResourceTemplateRef `json:"templateRef,omitempty"`
+	// serviceAccountRef names the service account as which the object was stamped, where the controller may not watch
+	// its kind: who may read and delete the object is then asked as that account.
+	// +optional
+	ServiceAccountRef *ServiceAccountRef `json:"serviceAccountRef,omitempty"`
 	// inputs are the resources whose outputs this one takes.
 	// +optional
 	Inputs []Input `json:"inputs,omitempty"`

@@ -1195,6 +1195,11 @@ func (in *ResourceStatus) DeepCopyInto(out *ResourceStatus) {
 		*out = new(ResourceTemplateRef)
 		**out = **in
 	}
+	if in.ServiceAccountRef != nil {
+		in, out := &in.ServiceAccountRef, &out.ServiceAccountRef
+		*out = new(ServiceAccountRef)
+		**out = **in
+	}
 	if in.Inputs != nil {
 		in, out := &in.Inputs, &out.Inputs
 		*out = make([]Input, len(*in))

@@ -95,6 +95,7 @@ func (c *cluster) Resource(kind schema.GroupVersionKind) (realize.Resource, erro
 	resource := realize.Resource{Name: mapping.Resource.GroupResource().String(), Namespaced: namespaced(mapping)}
 	if c.stamped.access.refuses(mapping.Resource) {
 		resource.Note = unwatched(mapping.Resource)
+		resource.Account = &v1alpha1.ServiceAccountRef{Namespace: c.identity.Account.Namespace, Name: c.identity.Account.Name}
 	}
 	return resource, nil
 }

@@ -124,7 +124,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 	for _, event := range view.applied {
 		w.tell(of, event)
 	}
-	orphans := w.sweep(ctx, of, result.Resources, result.Lifecycles, who, now)
+	orphans := (&sweeping{owners: w, of: of, current: result.Resources, lifecycles: result.Lifecycles, identity: who, before: before, now: now}).sweep(ctx)
 	for _, event := range orphans.events {
 		w.tell(of, event)
 	}
@@ -147,7 +147,7 @@ func (w *owners) withoutBlueprint(ctx context.Context, of *owner, problem *uncho
 	if !problem.certain {
 		return out
 	}
-	orphans := w.sweep(ctx, of, nil, nil, w.lastIdentity(ctx, of), now)
+	orphans := (&sweeping{owners: w, of: of, identity: w.lastIdentity(ctx, of), before: *of.blueprint, now: now}).sweep(ctx)
 	for _, event := range orphans.events {
 		w.tell(of, event)
 	}

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -15,33 +16,47 @@ var afterRefusal = [...]time.Duration{50 * time.Millisecond, 200 * time.Millisec
 // without waking anybody.
 const afterRefusals = 10 * time.Minute
 
-// waiting remembers which workload uses which service account, so that a change of an account or of what it may do
+// waiting remembers which workload uses which service accounts, so that a change of an account or of what it may do
 // wakes the workloads it concerns.
 type waiting struct {
-	mu       sync.Mutex
-	account  map[types.NamespacedName]types.NamespacedName
+	mu sync.Mutex
+	// accounts are those of a workload: the one that it uses first, then those that are asked for what that one may not.
+	accounts map[types.NamespacedName][]types.NamespacedName
 	users    map[types.NamespacedName]map[types.NamespacedName]bool
 	refusals map[types.NamespacedName]int
 }
 
 func newWaiting() *waiting {
 	return &waiting{
-		account:  map[types.NamespacedName]types.NamespacedName{},
+		accounts: map[types.NamespacedName][]types.NamespacedName{},
 		users:    map[types.NamespacedName]map[types.NamespacedName]bool{},
 		refusals: map[types.NamespacedName]int{},
 	}
 }
 
-// uses notes that workload uses account. It is called before the account is looked for, so that its appearance is
-// never missed.
+// uses notes that workload uses account, and no other any more. It is called before the account is looked for, so that
+// its appearance is never missed.
 func (w *waiting) uses(workload, account types.NamespacedName) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.account[workload] == account {
+	if known := w.accounts[workload]; len(known) > 0 && known[0] == account {
 		return
 	}
 	w.drop(workload)
-	w.account[workload] = account
+	w.add(workload, account)
+}
+
+// asks notes that workload has account asked, too, for what the one that it uses may not.
+func (w *waiting) asks(workload, account types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.Contains(w.accounts[workload], account) {
+		w.add(workload, account)
+	}
+}
+
+func (w *waiting) add(workload, account types.NamespacedName) {
+	w.accounts[workload] = append(w.accounts[workload], account)
 	if w.users[account] == nil {
 		w.users[account] = map[types.NamespacedName]bool{}
 	}
@@ -52,8 +67,11 @@ func (w *waiting) uses(workload, account types.NamespacedName) {
 func (w *waiting) of(workload types.NamespacedName) (types.NamespacedName, bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	account, known := w.account[workload]
-	return account, known
+	known := w.accounts[workload]
+	if len(known) == 0 {
+		return types.NamespacedName{}, false
+	}
+	return known[0], true
 }
 
 // forget drops a workload.
@@ -65,15 +83,13 @@ func (w *waiting) forget(workload types.NamespacedName) {
 }
 
 func (w *waiting) drop(workload types.NamespacedName) {
-	account, ok := w.account[workload]
-	if !ok {
-		return
+	for _, account := range w.accounts[workload] {
+		delete(w.users[account], workload)
+		if len(w.users[account]) == 0 {
+			delete(w.users, account)
+		}
 	}
-	delete(w.account, workload)
-	delete(w.users[account], workload)
-	if len(w.users[account]) == 0 {
-		delete(w.users, account)
-	}
+	delete(w.accounts, workload)
 }
 
 // changed returns the workloads that use an account for which concerns is true, and lets them try again quickly.

@@ -35,6 +35,8 @@ type Resource struct {
 	Namespaced bool
 	// Note is what users should know about objects of the kind; "" for nothing.
 	Note string
+	// Account is the service account to publish beside an object of the kind; nil for none.
+	Account *v1alpha1.ServiceAccountRef
 }
 
 // Generation is an object that is not changed once it is made, but followed by another.

@@ -20,6 +20,7 @@ func (r *run) publish(s *step) v1alpha1.ResourceStatus {
 	if !passed && s.object == nil && previous != nil {
 		status.StampedRef, status.TemplateRef = previous.StampedRef, previous.TemplateRef
 		status.Inputs, status.Outputs = previous.Inputs, previous.Outputs
+		status.ServiceAccountRef = previous.ServiceAccountRef
 	} else {
 		r.describe(&status, s, previous)
 	}
@@ -46,7 +47,7 @@ func (r *run) previous(name string) *v1alpha1.ResourceStatus {
 }
 
 func (r *run) describe(status *v1alpha1.ResourceStatus, s *step, previous *v1alpha1.ResourceStatus) {
-	status.StampedRef = s.ref
+	status.StampedRef, status.ServiceAccountRef = s.ref, s.account
 	if s.template != nil {
 		status.TemplateRef = &v1alpha1.ResourceTemplateRef{APIVersion: v1alpha1.GroupVersion.String(), Kind: s.template.Kind, Name: s.template.Name}
 	}

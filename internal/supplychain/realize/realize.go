@@ -108,6 +108,7 @@ type step struct {
 	health           metav1.Condition
 	problem          *problem
 	note             string // about the object's kind
+	account          *v1alpha1.ServiceAccountRef
 }
 
 func (r *run) resource(ctx context.Context, resource Link, stuck bool) *step {
@@ -224,7 +225,7 @@ func (r *run) apply(ctx context.Context, s *step, object *unstructured.Unstructu
 	s.object, s.readFrom = live, healthy
 	s.ref = &v1alpha1.StampedRef{APIVersion: live.GetAPIVersion(), Kind: live.GetKind(), Namespace: live.GetNamespace(), Name: live.GetName(), Resource: unknownResource}
 	if resource, err := r.cluster.Resource(live.GroupVersionKind()); err == nil {
-		s.ref.Resource, s.note = resource.Name, resource.Note
+		s.ref.Resource, s.note, s.account = resource.Name, resource.Note, resource.Account
 	}
 }
 
