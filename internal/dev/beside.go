@@ -18,6 +18,9 @@ import (
 // program in that time.
 const collectEvery = 10 * time.Minute
 
+// prefetchLimit is how long the node may take for one image: a pod that needs it asks by itself by then.
+const prefetchLimit = time.Minute
+
 // beside is what a session does without keeping any run waiting.
 type beside struct {
 	life context.Context //nolint:containedctx // of the jobs
@@ -46,6 +49,18 @@ func (a *app) attach(image name.Digest, built *build.Result) {
 		if err != nil && life.Err() == nil {
 			a.progress.Warn("The image runs, but what tells of it could not be attached: %v", err)
 		}
+	})
+}
+
+// prefetch has the node pull an image while the supply chain works on the rest.
+func (s *session) prefetch(image name.Digest) {
+	if s.Prefetch == nil {
+		return
+	}
+	s.beside.jobs.Go(func() {
+		ctx, cancel := context.WithTimeout(s.beside.life, prefetchLimit)
+		defer cancel()
+		_ = s.Prefetch(ctx, image.String()) // the pod pulls by itself
 	})
 }
 

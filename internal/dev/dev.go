@@ -63,6 +63,9 @@ type Options struct {
 	// Collect removes images that are too many, and says what it did, "" for nothing. It is called beside the loop, now and
 	// then, after a run that succeeded; nil means that nobody does it.
 	Collect func(context.Context) (string, error)
+	// Prefetch has the node pull an image that was pushed, beside the run, so that the image is there when a pod asks for
+	// it. An error is no failure of the run, whose pod pulls by itself then. nil means that pods always do.
+	Prefetch func(ctx context.Context, image string) error
 	// Observe is called after each run that was not superseded, by one goroutine at a time; nil is allowed.
 	Observe func(Report)
 	// Up is the command that makes the environment, for advice; "" means "slipway up".

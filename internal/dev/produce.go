@@ -66,6 +66,7 @@ func (s *stock) produceInTurn(ctx context.Context, content string, order fulfil.
 	if err != nil {
 		return nil, err
 	}
+	s.prefetch(made.Image)
 	made.Attach = func(ctx context.Context) error { return s.attachAll(ctx, made.Image, built, s.Dir, builtAt) }
 	return made, nil
 }

@@ -69,6 +69,7 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	if err != nil {
 		return err
 	}
+	a.prefetch(reference)
 	defer a.attach(reference, a.kept)
 	r.report.Image, r.report.Digest = reference.String(), reference.DigestStr()
 	goal, err := a.apply(ctx, r, loaded, reference)

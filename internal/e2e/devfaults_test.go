@@ -27,6 +27,7 @@ func TestDevFaults(t *testing.T) {
 		{"two apps, once", func(t *testing.T) { twoAppsOnce(e.in(t)) }},
 		{"logs", func(t *testing.T) { showsLogs(e.in(t)) }},
 		{"two hundred saves", func(t *testing.T) { manySaves(e.in(t)) }},
+		{"the node has the image before the pod", func(t *testing.T) { imagePrefetched(e.in(t)) }},
 		{"the workload is deleted", func(t *testing.T) { workloadDeleted(e.in(t)) }},
 		{"the folder is deleted and comes back", func(t *testing.T) { folderDeleted(e.in(t)) }},
 		{"the registry restarts during a push", func(t *testing.T) { registryRestarts(e.in(t)) }},
@@ -154,6 +155,33 @@ func twoAppsOnce(e *env) {
 		e.t.Errorf("JUnit:\n%s", junit)
 	}
 	e.kubectl("delete", "workload", "other")
+}
+
+// imagePrefetched has no node for the pod of a save: its image is on the node all the same.
+func imagePrefetched(e *env) {
+	dir, url := e.app("early")
+	dev := e.dev(dir)
+	node := e.name + "-control-plane"
+	e.kubectl("cordon", node)
+	before := e.imageOf("early")
+	e.save(dir, "1.2.0")
+	e.eventually("the Deployment has the new image", func() (bool, string) { return e.imageOf("early") != before, before })
+	image := e.imageOf("early")
+	e.eventually("the node has "+image, func() (bool, string) {
+		there := docker(e.t, "exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q")
+		return strings.Contains(there, image), there
+	})
+	if running := e.kubectl("get", "pods", "-l", "app.kubernetes.io/name=early", "-o", "jsonpath={.items[*].status.containerStatuses[*].image}"); strings.Contains(running, image) {
+		e.t.Errorf("a pod on the cordoned node runs %s", running)
+	}
+	e.kubectl("uncordon", node)
+	e.answers(url, "1.2.0")
+	dev.interrupt()
+	e.kubectl("delete", "workload", "early")
+}
+
+func (e *env) imageOf(deployment string) string {
+	return e.kubectl("get", "deployment", deployment, "-o", "jsonpath={.spec.template.spec.containers[0].image}")
 }
 
 func showsLogs(e *env) {

@@ -15,7 +15,7 @@ var leaves = []string{"internal/appfile", "internal/docker", "internal/environme
 // leaves. A new package must be added here: decide where it belongs. Tests are free.
 var law = map[string][]string{
 	"cmd/slipway": {"cmd/slipway/app", "internal/ui"},
-	"cmd/slipway/app": with(leaves, "internal/git/contents", "internal/git/container", "registry", "registry/contents", "registry/events", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/wake", "internal/fulfil", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
+	"cmd/slipway/app": with(leaves, "internal/git/contents", "internal/git/container", "registry", "registry/contents", "registry/events", "bootstrap", "bootstrap/bundle", "bootstrap/cluster", "bootstrap/diagnose", "internal/collect", "internal/dev/...", "internal/explain", "internal/wake", "internal/fulfil", "internal/prefetch", "internal/build/...", "profiles", "embedded", "embedded/staticserver",
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "internal/git/server", "registry/server", "registry/events",
@@ -52,6 +52,7 @@ var law = map[string][]string{
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
 	"internal/explain":                {"api/...", "internal/hint", "internal/kube", "internal/podstate"},
+	"internal/prefetch":               nil,
 	"internal/wake":                   {"api/...", "internal/hint", "internal/kube"},
 	"internal/ingress":                {"internal/environment", "internal/version"},
 

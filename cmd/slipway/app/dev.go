@@ -121,6 +121,8 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		return err
 	}
 	defer closeBuilders()
+	images := &prefetcher{name: o.Name}
+	defer images.Close()
 	var screen ui.Session
 	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "dev", name: o.Name, mode: o.Mode, verbose: o.Verbose,
 		display: func(mode ui.Mode) ui.Display {
@@ -135,6 +137,7 @@ func runDev(ctx context.Context, o *DevOptions) error {
 		Screen: screen, Out: resultOut(o), Kube: config, Open: openBrowser,
 		Reload:     func() (*rest.Config, error) { return kube.ConfigFor(o.Kubeconfig, o.Name.Context()) },
 		ReportFile: o.Report, Up: "slipway up" + named(o.Name), By: builderName("slipway dev"),
+		Prefetch: images.Pull,
 		Collect: func(ctx context.Context) (string, error) {
 			report, err := o.deps.Collect(ctx, o.Name, collect.Options{Budget: o.Budget, Grace: collect.DefaultGrace})
 			if err != nil || report.Removed() == 0 {
