@@ -23,5 +23,5 @@ func LookAround(ctx context.Context, kube *rest.Config, up string) (*Environment
 	if err != nil {
 		return nil, err
 	}
-	return &Environment{Name: environment.Name(found.around.name), Registry: found.around.registry, Platform: found.around.platform}, nil
+	return found.environment(), nil
 }

@@ -6,8 +6,11 @@ import (
 	"net/url"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
+	"slipway.dev/slipway/internal/ui"
 )
 
 // An API server that was away for less than sayAfter is not worth a line. One that is away is looked for every
@@ -19,11 +22,29 @@ const (
 	engineWait = 3 * time.Second
 )
 
+// keeper looks after the way to an environment's cluster.
+type keeper struct {
+	reach  *reach
+	kube   *rest.Config
+	reload func() (*rest.Config, error) // reads the kubeconfig again; nil means that kube stays
+	up     string                       // the command that makes the environment
+	screen ui.Progress
+	now    *cluster       // where the environment was last
+	moved  func(*cluster) // is told where it is, when it was made anew
+}
+
 // keepInTouch says when the cluster is away and when it is back, until ctx ends. Where the environment was made anew
 // meanwhile, the apps go on in the new one.
 func (s *session) keepInTouch(ctx context.Context) {
+	(&keeper{
+		reach: s.reach, kube: s.Kube, reload: s.Reload, up: s.Up, screen: s.Screen, now: s.current.Load(), moved: s.moveTo,
+	}).run(ctx)
+}
+
+// run says when the cluster is away, when it is back and when it is another one, until ctx ends.
+func (k *keeper) run(ctx context.Context) {
 	for {
-		since, news, problem := s.reach.away()
+		since, news, problem := k.reach.away()
 		if since.IsZero() {
 			select {
 			case <-news:
@@ -39,33 +60,34 @@ func (s *session) keepInTouch(ctx context.Context) {
 			return
 		case <-time.After(sayAfter):
 		}
-		s.Screen.Warn("the cluster does not answer (%v)", bare(problem))
-		if !s.awaitReturn(ctx, since) {
+		k.screen.Warn("the cluster does not answer (%v)", bare(problem))
+		if !k.awaitReturn(ctx, since) {
 			return
 		}
 	}
 }
 
 // awaitReturn looks for the cluster until it answers; it returns false when ctx ends.
-func (s *session) awaitReturn(ctx context.Context, since time.Time) bool {
+func (k *keeper) awaitReturn(ctx context.Context, since time.Time) bool {
 	told := false
 	for ctx.Err() == nil {
-		if !told && s.isGone(ctx) {
+		if !told && k.isGone(ctx) {
 			told = true
-			s.Screen.Warn("environment %s has been removed: `%s` makes it again, and then this goes on by itself", s.current.Load().around.name, s.Up)
+			k.screen.Warn("environment %s has been removed: `%s` makes it again, and then this goes on by itself", k.now.around.name, k.up)
 		}
-		now := s.current.Load()
-		fresh, err := s.lookAgain(ctx)
+		fresh, err := k.lookAgain(ctx)
 		if err == nil {
-			if fresh.around.cluster != now.around.cluster {
-				s.moveTo(fresh)
+			if fresh.around.cluster != k.now.around.cluster {
+				k.now = fresh
+				k.reach.tell(nil)
+				k.moved(fresh)
 				return true
 			}
-			s.Screen.Say("The cluster answers again, after %s", time.Since(since).Round(time.Second))
-			s.reach.tell(nil)
+			k.screen.Say("The cluster answers again, after %s", time.Since(since).Round(time.Second))
+			k.reach.tell(nil)
 			return true
 		}
-		_, news, _ := s.reach.away()
+		_, news, _ := k.reach.away()
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookPause):
@@ -76,23 +98,22 @@ func (s *session) awaitReturn(ctx context.Context, since time.Time) bool {
 }
 
 // lookAgain connects anew, with what the kubeconfig says now.
-func (s *session) lookAgain(ctx context.Context) (*cluster, error) {
+func (k *keeper) lookAgain(ctx context.Context) (*cluster, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	config := s.Kube
-	if s.Reload != nil {
+	config := k.kube
+	if k.reload != nil {
 		var err error
-		if config, err = s.Reload(); err != nil {
+		if config, err = k.reload(); err != nil {
 			return nil, err
 		}
 	}
-	return connect(ctx, config, s.reach, s.Up)
+	return connect(ctx, config, k.reach, k.up)
 }
 
 // moveTo makes the apps run in another cluster.
 func (s *session) moveTo(c *cluster) {
 	s.current.Store(c)
-	s.reach.tell(nil)
 	s.Screen.Say("The environment was made again: the apps go on in it")
 	for _, a := range s.apps {
 		a.ask(trigger{why: "the environment was made again"})
@@ -100,10 +121,10 @@ func (s *session) moveTo(c *cluster) {
 }
 
 // isGone asks the engine whether the node's container exists no more. An engine that does not answer knows nothing.
-func (s *session) isGone(ctx context.Context) bool {
+func (k *keeper) isGone(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, engineWait)
 	defer cancel()
-	name, err := environment.Parse(s.current.Load().around.name)
+	name, err := environment.Parse(k.now.around.name)
 	if err != nil {
 		return false
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/bootstrap"
@@ -42,6 +43,8 @@ type Deps struct {
 	Logs    func(context.Context, dev.LogsOptions) error
 	// LookAround reads what a cluster says of its environment.
 	LookAround func(ctx context.Context, config *rest.Config, up string) (*dev.Environment, error)
+	// Stay has work done in an environment, and again where that is made anew.
+	Stay func(ctx context.Context, o dev.StayOptions, work func(context.Context, *dev.Environment, dynamic.Interface) error) error
 	// Build fulfils the requests of Builds that are open now, and WatchBuilds all that come.
 	Build       func(context.Context, fulfil.Options) ([]fulfil.Outcome, error)
 	WatchBuilds func(context.Context, fulfil.Options) error
@@ -70,7 +73,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 	return &Deps{
 		Streams: streams,
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
-		LookAround: dev.LookAround, Build: fulfil.Once, WatchBuilds: fulfil.Watch,
+		LookAround: dev.LookAround, Stay: dev.Stay, Build: fulfil.Once, WatchBuilds: fulfil.Watch,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
 		Explain: explainWorkload, Reconcile: askAgain,
 		Registry: findRegistry, Git: findGit, InUse: imagesInUse, Collect: collectImages,

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"slipway.dev/slipway/internal/dev"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/fulfil"
 	"slipway.dev/slipway/internal/kube"
@@ -46,7 +47,8 @@ func NewCmdBuild(d *Deps, run func(context.Context, *BuildOptions) error) *cobra
 		Long: `Build the images that supply chains ask for, on this machine: fetch the source of each Build
 that waits for an image, build it as its slipway.yaml says (or as what is there suggests),
 push the image, and tell the Build. It ends when all that is asked for now is done: with 1
-when something does not build. With --watch it goes on until Ctrl-C.
+when something does not build. With --watch it goes on until Ctrl-C, also in an environment
+that is removed and made again meanwhile.
 
 A folder that ` + "`slipway dev`" + ` follows needs no ` + "`slipway build`" + `: dev answers for it, with the
 same digest.`,
@@ -86,38 +88,54 @@ func runBuild(ctx context.Context, o *BuildOptions) error {
 	}
 	s := newSession(ctx, o.deps.Streams, sessionOptions{verb: "build", name: o.Name, mode: o.Mode, verbose: o.Verbose})
 	defer s.Close() // a panic must leave the terminal as it was, too
-	options, err := o.prepare(ctx, config, s)
-	if err != nil {
-		return s.end(err)
+	if o.Watch {
+		return s.end(o.watch(ctx, config, s))
 	}
-	if !o.Watch {
-		outcomes, err := o.deps.Build(ctx, options)
-		if err = s.end(err); err != nil {
-			return err
-		}
-		return o.show(outcomes)
+	outcomes, err := o.once(ctx, config, s)
+	if err = s.end(err); err != nil {
+		return err
 	}
-	options.Events = "http://" + options.Registry + events.Path
-	options.Observe = func(one fulfil.Outcome) { o.tell(s, one) }
-	s.Say("Building what supply chains ask for; Ctrl-C ends it")
-	return s.end(o.deps.WatchBuilds(ctx, options))
+	return o.show(outcomes)
 }
 
-// prepare looks around in the environment.
-func (o *BuildOptions) prepare(ctx context.Context, config *rest.Config, progress ui.Progress) (fulfil.Options, error) {
-	around, err := o.deps.LookAround(ctx, config, "slipway up"+named(o.Name))
+// up is the command that makes the environment, for advice.
+func (o *BuildOptions) up() string { return "slipway up" + named(o.Name) }
+
+// once builds what is asked for now.
+func (o *BuildOptions) once(ctx context.Context, config *rest.Config, progress ui.Progress) ([]fulfil.Outcome, error) {
+	around, err := o.deps.LookAround(ctx, config, o.up())
 	if err != nil {
-		return fulfil.Options{}, err
+		return nil, err
 	}
 	cluster, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return fulfil.Options{}, err
+		return nil, err
 	}
+	return o.deps.Build(ctx, o.fulfilment(around, cluster, progress))
+}
+
+// watch builds what is asked for until ctx ends, also in an environment that is made anew meanwhile.
+func (o *BuildOptions) watch(ctx context.Context, config *rest.Config, progress ui.Progress) error {
+	stay := dev.StayOptions{
+		Kube: config, Up: o.up(), Progress: progress,
+		Reload: func() (*rest.Config, error) { return kube.ConfigFor(o.Kubeconfig, o.Name.Context()) },
+	}
+	return o.deps.Stay(ctx, stay, func(ctx context.Context, around *dev.Environment, cluster dynamic.Interface) error {
+		options := o.fulfilment(around, cluster, progress)
+		options.Events = "http://" + options.Registry + events.Path
+		options.Observe = func(one fulfil.Outcome) { o.tell(progress, one) }
+		progress.Say("Building what supply chains ask for; Ctrl-C ends it")
+		return o.deps.WatchBuilds(ctx, options)
+	})
+}
+
+// fulfilment is how builds are made in an environment.
+func (o *BuildOptions) fulfilment(around *dev.Environment, cluster dynamic.Interface, progress ui.Progress) fulfil.Options {
 	return fulfil.Options{
 		Cluster: cluster, Namespace: o.Namespace,
 		Registry: around.Registry, Hosts: map[string]string{around.Name.RegistryInCluster(): around.Registry}, Platform: around.Platform,
 		By: builderName("slipway build"), NewBuilder: newBuilder, Pusher: registry.NewPusher(nil), Jobs: o.Jobs, Progress: progress,
-	}, nil
+	}
 }
 
 // builderName tells this process from others, to people.

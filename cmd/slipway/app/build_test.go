@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/cmd/slipway/app"
@@ -28,6 +29,14 @@ func buildDeps(t *testing.T, outcomes ...fulfil.Outcome) (d *app.Deps, out, errO
 	got = &fulfil.Options{}
 	d.LookAround = func(context.Context, *rest.Config, string) (*dev.Environment, error) {
 		return &dev.Environment{Name: "slipway", Registry: "localhost:5001", Platform: v1.Platform{OS: "linux", Architecture: "amd64"}}, nil
+	}
+	d.Stay = func(ctx context.Context, o dev.StayOptions, work func(context.Context, *dev.Environment, dynamic.Interface) error) error {
+		around, _ := d.LookAround(ctx, o.Kube, o.Up)
+		cluster, err := dynamic.NewForConfig(o.Kube)
+		if err != nil {
+			return err
+		}
+		return work(ctx, around, cluster)
 	}
 	d.Build = func(_ context.Context, o fulfil.Options) ([]fulfil.Outcome, error) {
 		*got = o
