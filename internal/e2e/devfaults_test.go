@@ -480,10 +480,19 @@ func machineSleeps(e *env) {
 func clusterDeleted(e *env) {
 	dir, _ := e.app("phoenix")
 	dev := e.dev(dir)
+	builder := e.start("build", "--watch", "--name", e.name, "--progress", "plain")
+	builder.says("Building what supply chains ask for")
 	e.run("down", "--name", e.name)
 	dev.says("environment " + e.name + " has been removed")
+	builder.says("environment " + e.name + " has been removed")
 	e.run("up", "--name", e.name)
 	dev.says("The environment was made again")
+	builder.says("The environment was made again")
+	e.apply(`{"apiVersion": "slipway.dev/v1alpha1", "kind": "Build", "metadata": {"name": "phoenix-image"},
+		"spec": {"image": "localhost:5000/apps/phoenix-image", "source": {"url": "http://` + e.name + `-registry:5000/v2/none/blobs/none"}}}`)
+	e.sees("the builder answers in the new cluster", func(out string) bool { return out == "BuildFailed" },
+		"get", "builds.slipway.dev", "phoenix-image", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].reason}`)
+	builder.interrupt()
 	e.answers(e.appURL("phoenix"), helloVersion)
 	e.save(dir, "11.0.0")
 	e.answers(e.appURL("phoenix"), "11.0.0")
