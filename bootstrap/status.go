@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -65,6 +66,8 @@ type Component struct {
 	Name   string `json:"name"`
 	Ready  bool   `json:"ready"`
 	Detail string `json:"detail,omitempty"`
+	// Foreign : `up` did not put it in, and so does not repair it.
+	Foreign bool `json:"foreign,omitempty"`
 }
 
 // ErrNoEnvironment is in the tree of GetStatus's error when there is no environment of that name.
@@ -245,18 +248,28 @@ func (s *Status) readSupplyChains(ctx context.Context, client *kube.Client) erro
 		if message != "" {
 			detail += ": " + message
 		}
-		s.Components = append(s.Components, Component{Name: "supply chain " + found.Items[i].GetName(), Ready: status == "True", Detail: detail})
+		s.Components = append(s.Components, Component{Name: "supply chain " + found.Items[i].GetName(), Ready: status == "True", Detail: detail,
+			Foreign: found.Items[i].GetLabels()[labelManagedBy] != managedBy})
 	}
 	return nil
 }
 
 // judge settles whether everything is ready.
 func (s *Status) judge() {
-	s.Ready = s.Cluster.Ready && s.Registry.Ready && !s.incomplete && (s.Git == nil || s.Git.Ready)
+	s.Ready = !s.Repairable()
 	for _, component := range s.Components {
 		s.Ready = s.Ready && component.Ready
 	}
 	for _, workload := range s.Workloads {
 		s.Ready = s.Ready && workload.Ready
 	}
+}
+
+// Repairable says whether something is not ready that `up` puts right: the cluster, the registry, the git server, or what
+// it has put into the cluster. What a workload waits for is none of that.
+func (s *Status) Repairable() bool {
+	if !s.Cluster.Ready || !s.Registry.Ready || s.incomplete || s.Git != nil && !s.Git.Ready {
+		return true
+	}
+	return slices.ContainsFunc(s.Components, func(component Component) bool { return !component.Ready && !component.Foreign })
 }

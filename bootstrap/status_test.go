@@ -55,6 +55,7 @@ func TestJudge(t *testing.T) {
 		"registry":            func(s *Status) { s.Registry.Ready = false },
 		"component":           func(s *Status) { s.Components[0].Ready = false },
 		"workload":            func(s *Status) { s.Workloads[0].Ready = false },
+		"foreign component":   func(s *Status) { s.Components[0].Ready, s.Components[0].Foreign = false, true },
 		"up has not finished": func(s *Status) { s.incomplete = true },
 	} {
 		s := good()
@@ -62,6 +63,9 @@ func TestJudge(t *testing.T) {
 		s.judge()
 		if s.Ready != (name == "") {
 			t.Errorf("with a spoiled %q: ready = %v", name, s.Ready)
+		}
+		if repairable := name != "" && name != "workload" && name != "foreign component"; s.Repairable() != repairable {
+			t.Errorf("with a spoiled %q: repairable = %v", name, s.Repairable())
 		}
 	}
 }

@@ -223,6 +223,9 @@ func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	return outcome{changed: waited, detail: fmt.Sprintf("%d", count)}, nil
 }
 
+// labelManagedBy and managedBy mark what `up` has put into the cluster.
+const labelManagedBy, managedBy = "app.kubernetes.io/managed-by", "slipway"
+
 // apply writes objects, several at a time, notes them in the inventory, and reports whether any changed. Namespaces
 // and access come first in the callers' lists; the API server takes the rest in any order.
 func (u *up) apply(ctx context.Context, objects []*unstructured.Unstructured) (bool, error) {
@@ -238,7 +241,7 @@ func (u *up) apply(ctx context.Context, objects []*unstructured.Unstructured) (b
 			if labels == nil {
 				labels = map[string]string{}
 			}
-			labels["app.kubernetes.io/managed-by"] = "slipway"
+			labels[labelManagedBy] = managedBy
 			object.SetLabels(labels)
 			_, changed, err := u.client.Apply(ctx, object, environment.FieldManager)
 			changes[i] = changed

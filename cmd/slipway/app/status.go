@@ -116,7 +116,10 @@ func printStatus(streams *ui.Streams, s *bootstrap.Status) error {
 				break
 			}
 		}
-		ui.Printf(streams, "`slipway up%s` repairs the environment.\n`slipway diagnose%s` collects its logs and events.\n", named(s.Name), named(s.Name))
+		if s.Repairable() {
+			ui.Printf(streams, "`slipway up%s` repairs the environment.\n", named(s.Name))
+		}
+		ui.Printf(streams, "`slipway diagnose%s` collects the environment's logs and events.\n", named(s.Name))
 	}
 	return nil
 }
