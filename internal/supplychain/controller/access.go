@@ -9,10 +9,12 @@ import (
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	clientauthorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
+	"k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
@@ -82,8 +84,8 @@ func newAccess(reviews clientauthorizationv1.SelfSubjectAccessReviewInterface, l
 	return &access{reviews: reviews, log: log, now: time.Now, allowed: map[schema.GroupVersionResource]bool{}, asked: map[schema.GroupVersionResource]time.Time{}}
 }
 
-// mayWatch says whether the controller may list and watch the objects of a kind in all namespaces. What it may once is
-// not asked again: a watch that has begun goes on.
+// mayWatch says whether the controller may list and watch the objects of a kind in all namespaces. What it may is asked
+// again only once the API server has refused it: a watch that has begun goes on.
 func (a *access) mayWatch(ctx context.Context, resource schema.GroupVersionResource) (bool, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock() // a kind is asked about by one
@@ -109,6 +111,31 @@ func (a *access) mayWatch(ctx context.Context, resource schema.GroupVersionResou
 	}
 	a.allowed[resource] = true
 	return true, nil
+}
+
+// whenRefused returns what is told of the errors of a watch of a kind: when the API server does not allow the watch any
+// more, that is noted, and then is called.
+func (a *access) whenRefused(resource schema.GroupVersionResource, then func()) cache.WatchErrorHandlerWithContext {
+	return func(ctx context.Context, reflector *cache.Reflector, err error) {
+		if !apierrors.IsForbidden(err) {
+			cache.DefaultWatchErrorHandler(ctx, reflector, err)
+			return
+		}
+		a.lost(resource, err)
+		then()
+	}
+}
+
+// lost notes that a kind may not be watched any more.
+func (a *access) lost(resource schema.GroupVersionResource, why error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.allowed[resource] {
+		return // another of its watches was refused before
+	}
+	delete(a.allowed, resource)
+	a.asked[resource] = a.now()
+	a.log.Warn("the controller may not watch a kind any more: "+unwatched(resource), "error", why)
 }
 
 // refuses says whether it is known that the controller may not watch a kind.

@@ -2,12 +2,14 @@ package controller
 
 import (
 	"errors"
+	"io"
 	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -17,7 +19,8 @@ import (
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
-// TestMayWatch : both verbs count, a refusal is asked about again after a while, and what was allowed once is not.
+// TestMayWatch : both verbs count, a refusal is asked about again after a while, and what was allowed is not until the API
+// server refuses it.
 func TestMayWatch(t *testing.T) {
 	var asked []string
 	allowed, broken := map[string]bool{"list": true}, error(nil)
@@ -58,6 +61,17 @@ func TestMayWatch(t *testing.T) {
 	ask(true, "list widgets.example.com", "watch widgets.example.com")
 	now, allowed = now.Add(time.Hour), nil
 	ask(true)
+	told := 0
+	whenRefused := a.whenRefused(widgets, func() { told++ })
+	whenRefused(t.Context(), nil, io.EOF)
+	ask(true)
+	whenRefused(t.Context(), nil, apierrors.NewForbidden(widgets.GroupResource(), "", nil))
+	ask(false)
+	now, allowed = now.Add(askAgain), map[string]bool{"list": true, "watch": true}
+	ask(true, "list widgets.example.com", "watch widgets.example.com")
+	if told != 1 {
+		t.Errorf("it was told %d times that the watch was refused", told)
+	}
 }
 
 func TestAttention(t *testing.T) {

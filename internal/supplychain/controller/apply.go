@@ -153,7 +153,9 @@ func (c *cluster) change(ctx context.Context, mapping *meta.RESTMapping, live, w
 // wrote notes a write, and returns what came of it.
 func (c *cluster) wrote(live, written *unstructured.Unstructured, hash string, mapping *meta.RESTMapping) *unstructured.Unstructured {
 	written.SetManagedFields(nil)
-	c.stamped.wrote(written, hash, mapping.Resource)
+	if !c.stamped.wrote(written, hash, mapping.Resource) {
+		c.attention = max(c.attention, attentionFor(written))
+	}
 	c.tell(live, written, mapping)
 	return written
 }

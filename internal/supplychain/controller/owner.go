@@ -48,6 +48,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	if err := w.client.Get(ctx, request.NamespacedName, object); err != nil {
 		if apierrors.IsNotFound(err) {
 			w.waiting.forget(request.NamespacedName)
+			w.stamped.keepOnly(request.NamespacedName, nil)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err
@@ -60,6 +61,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	begin := metav1.Now()
 	out := w.realize(ctx, of, begin.Rfc3339Copy())
 	w.metrics.realized(w.family.owner, begin.Time)
+	w.stamped.keepOnly(request.NamespacedName, out.status.Resources)
 	out.status.ObservedGeneration = object.GetGeneration()
 	if !equality.Semantic.DeepEqual(&out.status, of.status) || out.blueprint != *of.blueprint {
 		*of.status, *of.blueprint = out.status, out.blueprint

@@ -47,6 +47,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	if err := r.client.Get(ctx, request.NamespacedName, &runnable); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.waiting.forget(request.NamespacedName)
+			r.stamped.keepOnly(request.NamespacedName, nil)
 			return ctrl.Result{}, nil
 		}
 		return ctrl.Result{}, err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,16 +19,14 @@ import (
 )
 
 func (r *runnables) setup(mgr ctrl.Manager, options controller.Options) error {
-	r.selected = &selectedKinds{cache: mgr.GetCache(), client: mgr.GetClient(), kinds: map[schema.GroupVersionKind]bool{}}
 	b := ctrl.NewControllerManagedBy(mgr).Named("runnable").WithOptions(options).
 		For(&v1alpha1.Runnable{}, builder.WithPredicates(more())).
 		WatchesRawSource(source.Func(r.stamped.Start)).
+		WatchesRawSource(source.Func(r.selected.Start)).
 		Watches(&v1alpha1.ClusterRunTemplate{}, handler.EnqueueRequestsFromMapFunc(r.ofTemplate))
-	made, err := r.accounts.watched(b).Build(r)
-	if err != nil {
+	if err := r.accounts.watched(b).Complete(r); err != nil {
 		return fmt.Errorf("setting up the controller of runnables: %w", err)
 	}
-	r.selected.controller = made
 	return nil
 }
 

@@ -153,7 +153,7 @@ func (v *runs) selectOne(ctx context.Context, selector *v1alpha1.ResourceSelecto
 	// Watched first, so that what changes after the list wakes the Runnable.
 	may, err := v.r.stamped.access.mayWatch(ctx, mapping.Resource)
 	if err == nil && may {
-		err = v.r.selected.watch(kind)
+		err = v.r.selected.watch(kind, mapping.Resource)
 	} else if err == nil {
 		v.unwatched = append(v.unwatched, mapping.Resource)
 	}

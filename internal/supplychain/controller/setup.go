@@ -17,9 +17,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	clientauthorizationv1 "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -90,6 +92,7 @@ func Setup(mgr ctrl.Manager, options Options) error {
 // shared is what the controllers of all kinds of owners have in common.
 type shared struct {
 	reader     dynamic.Interface
+	metadata   metadata.Interface
 	access     *access
 	identities *identity.Pool
 	events     *teller
@@ -105,6 +108,10 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	reader, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the watches of stamped objects: %w", err)
+	}
+	metadata, err := metadata.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("preparing the watches of selected objects: %w", err)
 	}
 	tokens, err := clientcorev1.NewForConfig(config)
 	if err != nil {
@@ -125,7 +132,7 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing to ask what may be watched: %w", err)
 	}
-	return &shared{reader: reader, access: newAccess(reviews.SelfSubjectAccessReviews(), options.Logger), identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
+	return &shared{reader: reader, metadata: metadata, access: newAccess(reviews.SelfSubjectAccessReviews(), options.Logger), identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
 		hideSecrets: options.HideSecrets}, nil
 }
 
@@ -158,6 +165,7 @@ func newRunnables(mgr ctrl.Manager, parts *shared) *runnables {
 	return &runnables{
 		accounts: parts.accounts(mgr),
 		stamped:  parts.stampedFor(v1alpha1.KindRunnable, ownerLabels{name: v1alpha1.LabelRunnableName}, mgr),
+		selected: &selectedKinds{reader: parts.metadata, client: mgr.GetClient(), access: parts.access, kinds: map[schema.GroupVersionKind]*kindWatch{}},
 		events:   parts.events,
 		metrics:  parts.metrics,
 		log:      parts.log,

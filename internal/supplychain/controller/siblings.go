@@ -81,7 +81,9 @@ func (s *siblings) ensure(ctx context.Context, wanted *unstructured.Unstructured
 		return nil, false, fmt.Errorf("create: %w", err)
 	}
 	created.SetManagedFields(nil)
-	s.stamped.wrote(created, hash, s.mapping.Resource)
+	if !s.unwatched {
+		s.unwatched = !s.stamped.wrote(created, hash, s.mapping.Resource)
+	}
 	return append([]*unstructured.Unstructured{created}, all...), true, nil
 }
 

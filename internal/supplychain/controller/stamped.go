@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
 const (
@@ -42,14 +44,24 @@ type stampedObjects struct {
 
 	mu    sync.Mutex
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]
-	stop  <-chan struct{}
-	kinds map[schema.GroupVersionResource]cache.SharedIndexInformer
+	life  context.Context // the controller's
+	kinds map[schema.GroupVersionResource]*kindWatch
 	// mappings are those that were found: the mapper never forgets one either, but takes long to find it again.
 	mappings map[schema.GroupVersionKind]*meta.RESTMapping
 	// written holds what our own writes returned until the watch has caught up, and what is settled: see settled.
 	written map[types.UID]written
 	// pending are the owners of the objects in written that the watch has not shown yet as they were written.
 	pending map[types.UID]types.UID
+	// looked holds, by owner and by the object's identity, what is settled of the objects of kinds that are not watched.
+	// It has no more of an owner than its status names, since nothing tells when an object goes: see keepOnly.
+	looked map[types.NamespacedName]map[string]written
+}
+
+// kindWatch is the watch of one kind.
+type kindWatch struct {
+	cache.SharedIndexInformer
+
+	end context.CancelFunc
 }
 
 // written is the last write of an object.
@@ -71,10 +83,11 @@ func (w written) deleted(object *unstructured.Unstructured) bool {
 func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.RESTMapper, access *access, log *slog.Logger) *stampedObjects {
 	return &stampedObjects{
 		owner: owner, reader: reader, mapper: mapper, access: access, log: log,
-		kinds:    map[schema.GroupVersionResource]cache.SharedIndexInformer{},
+		kinds:    map[schema.GroupVersionResource]*kindWatch{},
 		mappings: map[schema.GroupVersionKind]*meta.RESTMapping{},
 		written:  map[types.UID]written{},
 		pending:  map[types.UID]types.UID{},
+		looked:   map[types.NamespacedName]map[string]written{},
 	}
 }
 
@@ -82,7 +95,7 @@ func newStampedObjects(owner ownerLabels, reader dynamic.Interface, mapper meta.
 func (s *stampedObjects) Start(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.queue, s.stop = queue, ctx.Done()
+	s.queue, s.life = queue, ctx
 	return nil
 }
 
@@ -108,32 +121,89 @@ func (s *stampedObjects) mapping(kind schema.GroupVersionKind) (*meta.RESTMappin
 // waits until it has its first list, up to some seconds: a kind that cannot be watched must not hold up the others for
 // ever.
 func (s *stampedObjects) watch(ctx context.Context, resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
-	if may, err := s.access.mayWatch(ctx, resource); err != nil || !may {
+	may, err := s.access.mayWatch(ctx, resource)
+	if err != nil {
 		return nil, err
+	}
+	if !may {
+		s.unwatch(resource)
+		return nil, nil
 	}
 	s.mu.Lock()
 	informer, known := s.kinds[resource]
 	if !known {
-		made, err := s.informer(resource)
-		if err != nil {
+		if informer, err = s.informer(resource); err != nil {
 			s.mu.Unlock()
 			return nil, err
 		}
-		informer, s.kinds[resource] = made, made
-		go informer.Run(s.stop)
+		s.kinds[resource] = informer
+		var life context.Context
+		life, informer.end = context.WithCancel(s.life)
+		go informer.RunWithContext(life)
 	}
 	s.mu.Unlock()
-	if !known {
-		patient, cancel := context.WithTimeout(ctx, syncPatience)
-		defer cancel()
-		if !cache.WaitForCacheSync(patient.Done(), informer.HasSynced) {
-			s.log.Warn("the watch of a stamped kind has not begun yet", "resource", resource.String())
+	if known {
+		return informer, nil
+	}
+	patient, cancel := context.WithTimeout(ctx, syncPatience)
+	defer cancel()
+	if !cache.WaitForCacheSync(patient.Done(), informer.HasSynced) {
+		s.log.Warn("the watch of a stamped kind has not begun yet", "resource", resource.String())
+		if s.access.refuses(resource) {
+			return nil, nil
 		}
 	}
 	return informer, nil
 }
 
-func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.SharedIndexInformer, error) {
+// unwatch ends the watch of a kind that the controller may not watch any more. The owners of all that it has shown are
+// woken: from now on they look themselves, until the kind may be watched again.
+func (s *stampedObjects) unwatch(resource schema.GroupVersionResource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kind := s.kinds[resource]
+	if kind == nil {
+		return
+	}
+	delete(s.kinds, resource)
+	kind.end()
+	objects := kind.GetStore().List()
+	for uid := range s.pending {
+		object := s.written[uid].object
+		if mapping := s.mappings[object.GroupVersionKind()]; mapping != nil && mapping.Resource == resource {
+			objects = append(objects, object)
+		}
+	}
+	for _, object := range objects {
+		found, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			continue
+		}
+		if last, known := s.written[found.GetUID()]; known {
+			s.look(found, last)
+		}
+		delete(s.written, found.GetUID())
+		delete(s.pending, found.GetUID())
+		s.queue.Add(reconcile.Request{NamespacedName: s.ownerOf(found)})
+	}
+	go s.watchWhenAllowed(s.life, resource)
+}
+
+// watchWhenAllowed begins the watch of a kind again once that is allowed. What the watch then shows wakes the owners.
+func (s *stampedObjects) watchWhenAllowed(ctx context.Context, resource schema.GroupVersionResource) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(askAgain):
+		}
+		if informer, err := s.watch(ctx, resource); err == nil && informer != nil {
+			return
+		}
+	}
+}
+
+func (s *stampedObjects) informer(resource schema.GroupVersionResource) (*kindWatch, error) {
 	onlyStamped := func(options *metav1.ListOptions) { options.LabelSelector = s.owner.name }
 	indexers := cache.Indexers{indexOwner: func(object any) ([]string, error) {
 		if found, ok := object.(*unstructured.Unstructured); ok {
@@ -144,7 +214,11 @@ func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.S
 		return nil, nil
 	}}
 	informer := dynamicinformer.NewFilteredDynamicInformer(s.reader, resource, metav1.NamespaceAll, 0, indexers, onlyStamped).Informer()
-	err := informer.SetTransform(func(object any) (any, error) {
+	err := informer.SetWatchErrorHandlerWithContext(s.access.whenRefused(resource, func() { s.unwatch(resource) }))
+	if err != nil {
+		return nil, fmt.Errorf("preparing the watch of %s: %w", resource, err)
+	}
+	err = informer.SetTransform(func(object any) (any, error) {
 		if found, ok := object.(*unstructured.Unstructured); ok {
 			found.SetManagedFields(nil) // nothing reads them, and they are half of the object
 		}
@@ -161,7 +235,7 @@ func (s *stampedObjects) informer(resource schema.GroupVersionResource) (cache.S
 	if err != nil {
 		return nil, fmt.Errorf("preparing the watch of %s: %w", resource, err)
 	}
-	return informer, nil
+	return &kindWatch{SharedIndexInformer: informer}, nil
 }
 
 func (s *stampedObjects) seen(object any) {
@@ -291,19 +365,45 @@ func (s *stampedObjects) ownedBy(uid types.UID) []*unstructured.Unstructured {
 	return slices.DeleteFunc(owned, func(object *unstructured.Unstructured) bool { return s.written[object.GetUID()].deleted(object) })
 }
 
-// wrote notes a write of ours. Of what is not watched the object is not kept: nothing would ever tell that it is old.
-func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string, resource schema.GroupVersionResource) {
+// wrote notes a write of ours, and says whether a watch will show it. Of what is not watched the object is not kept:
+// nothing would ever tell that it is old.
+func (s *stampedObjects) wrote(object *unstructured.Unstructured, hash string, resource schema.GroupVersionResource) (watched bool) {
 	last := written{object: object, version: object.GetResourceVersion(), hash: hash, settled: fingerprint(object)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.kinds[resource] == nil {
-		last.object = nil
-		s.written[object.GetUID()] = last
-		return
+		s.look(object, last)
+		return false
 	}
 	s.written[object.GetUID()] = last
 	if owner := metav1.GetControllerOfNoCopy(object); owner != nil {
 		s.pending[object.GetUID()] = owner.UID
+	}
+	return true
+}
+
+// look notes what is settled of an object of a kind that is not watched. The caller holds the lock.
+func (s *stampedObjects) look(object *unstructured.Unstructured, last written) {
+	owner := s.ownerOf(object)
+	if s.looked[owner] == nil {
+		s.looked[owner] = map[string]written{}
+	}
+	s.looked[owner][identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())] = written{hash: last.hash, settled: last.settled}
+}
+
+// keepOnly forgets what is known of objects of an owner whose kinds are not watched, but for those in its status. An
+// owner that is gone has none.
+func (s *stampedObjects) keepOnly(owner types.NamespacedName, resources []v1alpha1.ResourceStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	looked := s.looked[owner]
+	maps.DeleteFunc(looked, func(object string, _ written) bool {
+		return !slices.ContainsFunc(resources, func(resource v1alpha1.ResourceStatus) bool {
+			return resource.StampedRef != nil && identityOfRef(resource.StampedRef) == object
+		})
+	})
+	if len(looked) == 0 {
+		delete(s.looked, owner)
 	}
 }
 
@@ -315,8 +415,14 @@ func (s *stampedObjects) caughtUp(object types.UID) {
 	delete(s.pending, object)
 }
 
-// delete has an object deleted, by what is given, and remembers that it was.
+// delete has an object deleted, by what is given, and remembers that it was until the watch shows it.
 func (s *stampedObjects) delete(object *unstructured.Unstructured, resource schema.GroupVersionResource, by func() error) error {
+	s.mu.Lock()
+	watched := s.kinds[resource] != nil
+	s.mu.Unlock()
+	if !watched {
+		return by() // nothing would tell of the end
+	}
 	note := func(change func(*written)) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -327,11 +433,6 @@ func (s *stampedObjects) delete(object *unstructured.Unstructured, resource sche
 	// Noted before, since the watch may show the end before the answer is here, and lets go of the note then.
 	note(func(last *written) { last.gone = len(object.GetFinalizers()) == 0 })
 	err := by()
-	s.mu.Lock()
-	if err == nil && s.kinds[resource] == nil {
-		delete(s.written, object.GetUID()) // nothing will tell of the end
-	}
-	s.mu.Unlock()
 	if err != nil {
 		note(func(last *written) { last.gone = false })
 	}
@@ -341,7 +442,10 @@ func (s *stampedObjects) delete(object *unstructured.Unstructured, resource sche
 // settled says whether object is just as the API server left it when it was last given what hash stands for.
 func (s *stampedObjects) settled(object *unstructured.Unstructured, hash string) bool {
 	s.mu.Lock()
-	last := s.written[object.GetUID()]
+	last, watched := s.written[object.GetUID()]
+	if !watched {
+		last = s.looked[s.ownerOf(object)][identityOf(object.GroupVersionKind(), object.GetNamespace(), object.GetName())]
+	}
 	s.mu.Unlock()
 	return last.hash == hash && last.settled != "" && last.settled == fingerprint(object)
 }

@@ -9,6 +9,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
 var things = schema.GroupVersionResource{Resource: "things"}
@@ -114,6 +116,53 @@ func TestOwnedBy(t *testing.T) {
 	}
 	if got := len(s.ownedBy("owner")); got != 2 {
 		t.Errorf("%d are owned while a finalizer keeps one", got)
+	}
+}
+
+// TestWhatIsKnownOfUnwatchedObjects : it is kept as long as the status of the owner names the object, and no longer.
+func TestWhatIsKnownOfUnwatchedObjects(t *testing.T) {
+	s := newStampedObjects(ownerLabels{name: "owner"}, nil, nil, nil, nil)
+	object := func(owner, name string) *unstructured.Unstructured {
+		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Thing"}}
+		o.SetUID(types.UID(owner + name))
+		o.SetNamespace("here")
+		o.SetName(name)
+		o.SetLabels(map[string]string{"owner": owner})
+		return o
+	}
+	known := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, owner := range []string{"a", "b"} {
+			for _, name := range []string{"one", "two"} {
+				if s.settled(object(owner, name), "hash") {
+					got = append(got, owner+" "+name)
+				}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("known (-want +got):\n%s", diff)
+		}
+	}
+	for _, owner := range []string{"a", "b"} {
+		for _, name := range []string{"one", "two"} {
+			if s.wrote(object(owner, name), "hash", things) {
+				t.Error("what is not watched will be shown")
+			}
+		}
+	}
+	known("a one", "a two", "b one", "b two")
+	a, b := types.NamespacedName{Namespace: "here", Name: "a"}, types.NamespacedName{Namespace: "here", Name: "b"}
+	s.keepOnly(a, []v1alpha1.ResourceStatus{{Name: "nothing"}, {StampedRef: &v1alpha1.StampedRef{APIVersion: "v1", Kind: "Thing", Namespace: "here", Name: "two"}}})
+	known("a two", "b one", "b two")
+	if err := s.delete(object("b", "one"), things, func() error { return errors.New("no") }); err == nil {
+		t.Error("the error of the deletion is lost")
+	}
+	s.keepOnly(b, nil)
+	s.keepOnly(a, nil)
+	known()
+	if left := len(s.written) + len(s.pending) + len(s.looked); left > 0 {
+		t.Errorf("%d notes are left of owners that are gone", left)
 	}
 }
 
