@@ -34,7 +34,7 @@ const (
 	lookTimeout = 5 * time.Minute
 	// storeTimeout bounds the push of an artifact to the environment's own registry.
 	storeTimeout = 2 * time.Minute
-	// maxPack is how much of a repository with its submodules is fetched, compressed, in bytes.
+	// maxPack is how much of a repository with its submodules is fetched, and of an image's layers, compressed, in bytes.
 	maxPack = 100 << 20
 	// maxFiles is how many bytes the files of a source may have. They are packed in memory, and the controller has
 	// 512 MiB.
@@ -43,8 +43,8 @@ const (
 	largeObject = 1 << 20
 )
 
-// limits are how many bytes of a repository with its submodules may be fetched, compressed, and how many the files of a
-// source may have.
+// limits are how many bytes of a repository with its submodules, or of an image's layers, may be fetched, compressed, and
+// how many the files of a source may have.
 type limits struct{ pack, files int64 }
 
 // repository is a git repository, and how to get in.

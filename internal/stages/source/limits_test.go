@@ -91,6 +91,42 @@ func TestLayersShareTheLimit(t *testing.T) {
 	}
 }
 
+// TestLargeLayers that unpack to hardly anything are refused before any of them is pulled.
+func TestLargeLayers(t *testing.T) {
+	source := &v1alpha1.Source{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "demo", Generation: 1}, Spec: v1alpha1.SourceSpec{Image: "localhost:5000/bundle"}}
+	w := newWorld(t, source)
+	image := empty.Image
+	for _, name := range []string{"one", "two"} {
+		var packed bytes.Buffer
+		zip := gzip.NewWriter(&packed)
+		archive := tar.NewWriter(zip)
+		if err := errors.Join(archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644}), archive.Close(), zip.Close()); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = packed.WriteString(noise(1, 700<<10)) // which no archive needs
+		var err error
+		if image, err = mutate.AppendLayers(image, static.NewLayer(packed.Bytes(), ggcrtypes.DockerLayer)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tag, err := name.NewTag(w.host + "/bundle")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.Write(tag, image); err != nil {
+		t.Fatal(err)
+	}
+	w.limits.pack = 1 << 20
+	found, result := w.reconcile()
+	w.want(found, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, "The layers of localhost:5000/bundle are larger than 1 MiB, compressed, and no more is pulled.")
+	if result.RequeueAfter != largeAgain {
+		t.Errorf("it is looked at again after %v", result.RequeueAfter)
+	}
+	w.limits.pack = 2 << 20
+	found, _ = w.reconcile()
+	w.want(found, metav1.ConditionTrue, v1alpha1.ReasonStored, "")
+}
+
 // TestLargeFiles are read without being held in memory: whole ones, and one that the pack has as a difference to another.
 func TestLargeFiles(t *testing.T) {
 	w := newWorld(t, fromGit(nil))

@@ -56,6 +56,9 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 		}
 		return fetched{revision: revision}, ready, err
 	}
+	if err := r.fits(source.Spec.Image, layers); err != nil {
+		return fetched{}, nil, err
+	}
 	files := filepath.Join(dir, "files")
 	if err := os.MkdirAll(files, 0o755); err != nil {
 		return fetched{}, nil, err
@@ -70,6 +73,23 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 		}
 	}
 	return fetched{revision: revision, dir: files}, nil, nil
+}
+
+// fits refuses layers that are too large to pull, before any is: what they unpack to says nothing about that, and no more
+// of a layer is read than the size that its manifest names.
+func (r *reconciler) fits(image string, layers []v1.Layer) error {
+	left := r.limits.pack
+	for _, layer := range layers {
+		size, err := layer.Size()
+		if err != nil {
+			return failed(v1alpha1.ReasonUnpackable, "%s does not hold a source: %v", image, err)
+		}
+		if size < 0 || size > left {
+			return tooLarge("The layers of %s are larger than %d MiB, compressed, and no more is pulled.", image, r.limits.pack>>20)
+		}
+		left -= size
+	}
+	return nil
 }
 
 // asItIs returns the artifact when it needs no work: of the form that Pack makes, in the registry that pods can reach
