@@ -56,7 +56,7 @@ type TestDefinition struct {
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
 	// cache keeps what compilers and package managers cache (Go, npm, and all that heed XDG_CACHE_HOME) on the node,
-	// for the runs that follow in this namespace.
+	// for the runs that follow in this namespace. Where its Pod Security level allows no folder of the node, there is none.
 	// +optional
 	Cache bool `json:"cache,omitempty"`
 

@@ -25,14 +25,16 @@ const (
 	workspace = "/workspace"
 	cacheDir  = "/cache"
 	// nodeCache is on the node; `up` makes it, for all to write to.
-	nodeCache = "/var/cache/slipway/tests"
+	nodeCache   = "/var/cache/slipway/tests"
+	cacheVolume = "cache"
 
 	fetchContainer = "fetch"
 	testContainer  = "test"
 )
 
-// newJob is the Job of a run. Its name is the run's, so that a run never has two.
-func newJob(run *v1alpha1.TestRun, image string) *batchv1.Job {
+// newJob is the Job of a run, with a folder of the node for caches or without. Its name is the run's, so that a run never
+// has two.
+func newJob(run *v1alpha1.TestRun, image string, cache bool) *batchv1.Job {
 	definition := run.Spec.Definition
 	timeout := defaultTimeout
 	if definition.Timeout != nil && definition.Timeout.Duration > 0 {
@@ -53,7 +55,7 @@ func newJob(run *v1alpha1.TestRun, image string) *batchv1.Job {
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          new(int32(0)), // a red test is red; a flaky one is to be seen
 			ActiveDeadlineSeconds: new(int64(timeout.Seconds())),
-			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks, Annotations: notes}, Spec: newPod(run, image)},
+			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks, Annotations: notes}, Spec: newPod(run, image, cache)},
 		},
 	}
 }
@@ -64,7 +66,7 @@ func copied(to, from map[string]string, key string) {
 	}
 }
 
-func newPod(run *v1alpha1.TestRun, image string) corev1.PodSpec {
+func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
 	definition := run.Spec.Definition
 	user := nonroot
 	if definition.RunAsUser != nil {
@@ -72,11 +74,11 @@ func newPod(run *v1alpha1.TestRun, image string) corev1.PodSpec {
 	}
 	volumes := []corev1.Volume{emptyDir("workspace"), emptyDir("tmp")}
 	mounts := []corev1.VolumeMount{{Name: "workspace", MountPath: workspace}, {Name: "tmp", MountPath: "/tmp"}}
-	if definition.Cache {
-		volumes = append(volumes, corev1.Volume{Name: "cache", VolumeSource: corev1.VolumeSource{
+	if cache {
+		volumes = append(volumes, corev1.Volume{Name: cacheVolume, VolumeSource: corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: nodeCache, Type: new(corev1.HostPathDirectoryOrCreate)},
 		}})
-		mounts = append(mounts, corev1.VolumeMount{Name: "cache", MountPath: cacheDir})
+		mounts = append(mounts, corev1.VolumeMount{Name: cacheVolume, MountPath: cacheDir})
 	}
 	restricted := &corev1.SecurityContext{
 		AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
@@ -104,7 +106,7 @@ func newPod(run *v1alpha1.TestRun, image string) corev1.PodSpec {
 			Resources:                corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")}},
 		}},
 		Containers: []corev1.Container{{
-			Name: testContainer, Image: definition.Image, Command: definition.Command, Env: variables(run),
+			Name: testContainer, Image: definition.Image, Command: definition.Command, Env: variables(run, cache),
 			WorkingDir:               path.Join(workspace, path.Join("/", run.Spec.Source.SubPath)),
 			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 			VolumeMounts:             mounts,
@@ -119,9 +121,9 @@ func emptyDir(name string) corev1.Volume {
 }
 
 // variables of the test command. Those of the definition come last, so that they win.
-func variables(run *v1alpha1.TestRun) []corev1.EnvVar {
+func variables(run *v1alpha1.TestRun, cache bool) []corev1.EnvVar {
 	caches := "/tmp/cache"
-	if run.Spec.Definition.Cache {
+	if cache {
 		caches = path.Join(cacheDir, run.Namespace) // a folder that another user made cannot be written to, so each has its own
 		if user := run.Spec.Definition.RunAsUser; user != nil {
 			caches += "-" + strconv.FormatInt(*user, 10)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,27 +23,32 @@ type progress struct {
 	status  metav1.ConditionStatus
 	reason  string
 	message string
+	after   time.Duration // to look again then; 0 means that something will tell
 }
+
+// beingMade is said of a run whose pod is not there yet.
+const beingMade = "The pod is being made."
 
 func unknown(reason, message string) progress {
-	return progress{metav1.ConditionUnknown, reason, message}
+	return progress{status: metav1.ConditionUnknown, reason: reason, message: message}
 }
 
-// progressOf reads how far a Job is, from it and from its pod, which is nil before there is one.
-func progressOf(job *batchv1.Job, pod *corev1.Pod) progress {
+// progressOf reads how far a Job is, from it and from its pod, which is nil before there is one; refused is why there is
+// none, if that is known.
+func progressOf(job *batchv1.Job, pod *corev1.Pod, refused string) progress {
 	for _, condition := range job.Status.Conditions {
 		if condition.Status != corev1.ConditionTrue {
 			continue
 		}
 		switch condition.Type {
 		case batchv1.JobComplete:
-			return progress{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""}
+			return progress{status: metav1.ConditionTrue, reason: v1alpha1.ReasonSucceeded}
 		case batchv1.JobFailed:
-			return failed(job, pod, condition)
+			return failed(job, pod, refused, condition)
 		}
 	}
 	if pod == nil {
-		return unknown(v1alpha1.ReasonPending, "The pod is being made.")
+		return unknown(v1alpha1.ReasonPending, cmp.Or(refused, beingMade))
 	}
 	if why := stuck(pod); why != "" {
 		return unknown(v1alpha1.ReasonPending, why)
@@ -53,9 +59,9 @@ func progressOf(job *batchv1.Job, pod *corev1.Pod) progress {
 		case container.Name != testContainer:
 		case ended != nil && pod.DeletionTimestamp == nil && ended.ExitCode == 0:
 			// The Job says the same, but more than a second later: its controller collects changes for as long.
-			return progress{metav1.ConditionTrue, v1alpha1.ReasonSucceeded, ""}
+			return progress{status: metav1.ConditionTrue, reason: v1alpha1.ReasonSucceeded}
 		case ended != nil && pod.DeletionTimestamp == nil:
-			return failed(job, pod, batchv1.JobCondition{})
+			return failed(job, pod, "", batchv1.JobCondition{})
 		case ended != nil || container.State.Running != nil:
 			return unknown(v1alpha1.ReasonRunning, "")
 		}
@@ -64,20 +70,21 @@ func progressOf(job *batchv1.Job, pod *corev1.Pod) progress {
 }
 
 // failed says why a Job did.
-func failed(job *batchv1.Job, pod *corev1.Pod, condition batchv1.JobCondition) progress {
+func failed(job *batchv1.Job, pod *corev1.Pod, refused string, condition batchv1.JobCondition) progress {
 	advice := fmt.Sprintf(" `kubectl logs --namespace %s job/%s` shows all that was said.", job.Namespace, job.Name)
 	if condition.Reason == batchv1.JobReasonDeadlineExceeded {
 		message := fmt.Sprintf("The tests took longer than %ds.", *job.Spec.ActiveDeadlineSeconds)
 		if pod != nil {
-			message += because(stuck(pod))
+			refused = stuck(pod)
 		}
-		return progress{metav1.ConditionFalse, v1alpha1.ReasonTimedOut, message}
+		message += because(refused)
+		return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonTimedOut, message: message}
 	}
 	if pod == nil {
-		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(condition.Message, "The job failed.")}
+		return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonFailed, message: cmp.Or(condition.Message, "The job failed.") + because(refused)}
 	}
 	if why := cmp.Or(pod.Status.Message, pod.Status.Reason); why != "" { // such as an eviction, which kills with 137
-		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests were interrupted, and say nothing about the source: " + why}
+		return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonFailed, message: "The tests were interrupted, and say nothing about the source: " + why}
 	}
 	for _, list := range [][]corev1.ContainerStatus{pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses} {
 		for _, container := range list {
@@ -97,10 +104,10 @@ func failed(job *batchv1.Job, pod *corev1.Pod, condition batchv1.JobCondition) p
 			if said := strings.TrimSpace(ended.Message); said != "" {
 				message += "\n" + said
 			}
-			return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, message}
+			return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonFailed, message: message}
 		}
 	}
-	return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, cmp.Or(condition.Message, "The job failed.")}
+	return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonFailed, message: cmp.Or(condition.Message, "The job failed.")}
 }
 
 func because(why string) string {

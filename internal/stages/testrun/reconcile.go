@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -27,6 +28,9 @@ import (
 // again is how long to wait before a refusal is tried again: nothing tells of roles that change.
 const again = 10 * time.Second
 
+// podless is how long a Job may have no pod before it is asked why, and how soon to ask again: nothing tells of that.
+const podless = 3 * time.Second
+
 var (
 	jobs            = schema.GroupVersionResource{Group: "batch", Version: "v1", Resource: "jobs"}
 	serviceAccounts = schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}
@@ -36,7 +40,7 @@ var (
 type reconciler struct {
 	client     client.Client
 	made       client.Reader // the Jobs and pods of runs
-	accounts   client.Reader // reads service accounts, one by one
+	live       client.Reader // asks the API server
 	image      string
 	identities *identity.Pool
 	log        *slog.Logger
@@ -63,7 +67,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if now.status == metav1.ConditionUnknown && (now.reason == v1alpha1.ReasonForbidden || now.reason == v1alpha1.ReasonNotOurs) {
 		return ctrl.Result{RequeueAfter: again}, nil
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: now.after}, nil
 }
 
 func finished(run *v1alpha1.TestRun) bool {
@@ -79,11 +83,7 @@ func (r *reconciler) advance(ctx context.Context, run *v1alpha1.TestRun) (progre
 	case err == nil && metav1.IsControlledBy(job, run):
 		run.Status.Job = job.Name
 		run.Status.StartTime = &job.CreationTimestamp
-		pod, err := r.podOf(ctx, run)
-		if err != nil {
-			return progress{}, err
-		}
-		return progressOf(job, pod), nil
+		return r.progress(ctx, run, job)
 	case err != nil && !apierrors.IsNotFound(err):
 		return progress{}, fmt.Errorf("looking for the job of test run %s: %w", run.Name, err)
 	}
@@ -94,7 +94,7 @@ func (r *reconciler) advance(ctx context.Context, run *v1alpha1.TestRun) (progre
 		return progress{}, err
 	} else if green != nil {
 		run.Status.CachedFrom = green.Name
-		return progress{metav1.ConditionTrue, v1alpha1.ReasonCached, fmt.Sprintf("The same tests of the same source were green in %s.", green.Name)}, nil
+		return progress{status: metav1.ConditionTrue, reason: v1alpha1.ReasonCached, message: fmt.Sprintf("The same tests of the same source were green in %s.", green.Name)}, nil
 	}
 	return r.makeJob(ctx, run)
 }
@@ -127,12 +127,19 @@ func (r *reconciler) makeJob(ctx context.Context, run *v1alpha1.TestRun) (progre
 	if err := ensureAccount(ctx, who, run.Namespace); err != nil {
 		return refusal(err)
 	}
-	job, err := runtime.DefaultUnstructuredConverter.ToUnstructured(newJob(run, r.image))
+	cache := run.Spec.Definition.Cache
+	if cache {
+		if cache, err = r.mayCache(ctx, run); err != nil {
+			return progress{}, err
+		}
+	}
+	job := newJob(run, r.image, cache)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
 	if err != nil {
 		return progress{}, fmt.Errorf("writing the job of test run %s: %w", run.Name, err)
 	}
-	delete(job, "status")
-	made, err := who.Resource(jobs).Namespace(run.Namespace).Create(ctx, &unstructured.Unstructured{Object: job}, metav1.CreateOptions{})
+	delete(content, "status")
+	made, err := who.Resource(jobs).Namespace(run.Namespace).Create(ctx, &unstructured.Unstructured{Object: content}, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
 		if made, err = who.Resource(jobs).Namespace(run.Namespace).Get(ctx, run.Name, metav1.GetOptions{}); err == nil && !metav1.IsControlledBy(made, run) {
 			return unknown(v1alpha1.ReasonNotOurs, fmt.Sprintf("There is a job %s already, which belongs to something else. Delete it.", run.Name)), nil
@@ -143,7 +150,32 @@ func (r *reconciler) makeJob(ctx context.Context, run *v1alpha1.TestRun) (progre
 	}
 	started := made.GetCreationTimestamp()
 	run.Status.Job, run.Status.StartTime = made.GetName(), &started
-	return unknown(v1alpha1.ReasonPending, "The pod is being made."), nil
+	now := unknown(v1alpha1.ReasonPending, beingMade)
+	now.after = podless
+	now.message += because(withoutCache(run, job))
+	return now, nil
+}
+
+// progress reads how far a run with a Job is.
+func (r *reconciler) progress(ctx context.Context, run *v1alpha1.TestRun, job *batchv1.Job) (progress, error) {
+	pod, err := r.podOf(ctx, run)
+	if err != nil {
+		return progress{}, err
+	}
+	refused := ""
+	if pod == nil && time.Since(job.CreationTimestamp.Time) >= podless {
+		if refused, err = r.refused(ctx, job); err != nil {
+			return progress{}, err
+		}
+	}
+	now := progressOf(job, pod, refused)
+	if pod == nil && now.status == metav1.ConditionUnknown {
+		now.after = podless
+	}
+	if now.status != metav1.ConditionFalse {
+		now.message = strings.TrimSpace(now.message + because(withoutCache(run, job)))
+	}
+	return now, nil
 }
 
 // identity is a client that acts as the account that the run names.
@@ -153,7 +185,7 @@ func (r *reconciler) identity(ctx context.Context, run *v1alpha1.TestRun) (dynam
 		name.Name = "default"
 	}
 	account := &corev1.ServiceAccount{}
-	if err := r.accounts.Get(ctx, name, account); err != nil {
+	if err := r.live.Get(ctx, name, account); err != nil {
 		return nil, fmt.Errorf("getting service account %s: %w", name, err)
 	}
 	who, err := r.identities.Of(name, account.UID)
@@ -186,7 +218,7 @@ func refusal(err error) (progress, error) {
 	case apierrors.IsForbidden(err), apierrors.IsNotFound(err), apierrors.IsUnauthorized(err):
 		return unknown(v1alpha1.ReasonForbidden, err.Error()+". Bind the cluster role slipway-workload to the service account, or name another one."), nil
 	case apierrors.IsInvalid(err):
-		return progress{metav1.ConditionFalse, v1alpha1.ReasonFailed, err.Error()}, nil
+		return progress{status: metav1.ConditionFalse, reason: v1alpha1.ReasonFailed, message: err.Error()}, nil
 	}
 	return progress{}, err
 }

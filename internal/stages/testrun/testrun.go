@@ -79,7 +79,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if err := mgr.Add(made); err != nil {
 		return err
 	}
-	r := &reconciler{made: made, client: mgr.GetClient(), accounts: mgr.GetAPIReader(), image: options.Image, identities: options.Identities, log: options.Logger}
+	r := &reconciler{made: made, client: mgr.GetClient(), live: mgr.GetAPIReader(), image: options.Image, identities: options.Identities, log: options.Logger}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("testrun").
 		For(&v1alpha1.TestRun{}).

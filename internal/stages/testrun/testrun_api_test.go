@@ -118,7 +118,66 @@ func TestRunOnARealAPIServer(t *testing.T) {
 	if err := c.Update(t.Context(), changed); err == nil || !strings.Contains(err.Error(), "make another one") {
 		t.Errorf("changing a run: %v", err)
 	}
+	c.cacheWherePodsAreHeldToALevel()
 	stop()
+}
+
+// cacheWherePodsAreHeldToALevel has a run with a cache before its namespace allows pods no folder of the node, whose pod the
+// API server refuses, and one after that, which does without.
+func (c *cluster) cacheWherePodsAreHeldToALevel() {
+	c.Helper()
+	withCache := func(name, source string) string {
+		return strings.Replace(run(name, "6666", source), "./...]}", "./...], cache: true}", 1)
+	}
+	c.apply(withCache("sixth", "d"))
+	c.eventually("sixth", metav1.ConditionUnknown, v1alpha1.ReasonPending, "The pod is being made.")
+	for _, level := range []string{"baseline", "restricted"} {
+		c.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: default, labels: {pod-security.kubernetes.io/enforce: ` + level + `}}}`)
+		name, source := "seventh-"+level, level[:1]
+		if level == "restricted" {
+			source = "e"
+		}
+		c.apply(withCache(name, source))
+		c.eventually(name, metav1.ConditionUnknown, v1alpha1.ReasonPending, "The pod is being made. It has no cache: the Pod Security level of namespace default allows no folder of the node.")
+		if err := c.makePod(name); err != nil {
+			c.Errorf("the API server does not take the pod of %s: %v", name, err)
+		}
+		c.finish(c.job(name), batchv1.JobComplete)
+		c.eventually(name, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "It has no cache")
+	}
+
+	// As the Job's controller does.
+	refused := c.makePod("sixth")
+	if refused == nil {
+		c.Fatal("the API server takes a pod with a folder of the node")
+	}
+	job := c.job("sixth")
+	event := &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: "default", Name: "sixth.1"},
+		InvolvedObject: corev1.ObjectReference{APIVersion: "batch/v1", Kind: "Job", Namespace: "default", Name: "sixth", UID: job.UID},
+		Reason:         "FailedCreate", Message: "Error creating: " + refused.Error(), Type: corev1.EventTypeWarning, LastTimestamp: metav1.Now(),
+	}
+	if err := c.Create(c.Context(), event); err != nil {
+		c.Fatal(err)
+	}
+	told := c.eventually("sixth", metav1.ConditionUnknown, v1alpha1.ReasonPending, "The pod cannot be made: "+refused.Error())
+	if message := told.Status.Conditions[0].Message; !strings.Contains(message, "Set spec.cache of the TestPlan to false") {
+		c.Errorf("it does not say what to do: %s", message)
+	}
+	// Allowed, the Job has its pod, and the run goes on.
+	c.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: default, labels: {pod-security.kubernetes.io/enforce: privileged}}}`)
+	if err := c.makePod("sixth"); err != nil {
+		c.Fatal(err)
+	}
+	c.eventually("sixth", metav1.ConditionUnknown, v1alpha1.ReasonPending, "The source is being fetched.")
+}
+
+// makePod makes the pod of a Job.
+func (c *cluster) makePod(name string) error {
+	job := c.job(name)
+	pod := &corev1.Pod{ObjectMeta: job.Spec.Template.ObjectMeta, Spec: job.Spec.Template.Spec}
+	pod.Namespace, pod.Name = "default", name+"-pod"
+	return c.Create(c.Context(), pod)
 }
 
 func run(name, revision, source string) string {

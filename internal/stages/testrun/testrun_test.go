@@ -68,7 +68,7 @@ func TestVariables(t *testing.T) {
 		r.Spec.Definition.Cache, r.Spec.Definition.RunAsUser = true, new(int64(7))
 	})
 	got := map[string]string{}
-	for _, variable := range variables(run) {
+	for _, variable := range variables(run, true) {
 		if _, twice := got[variable.Name]; twice {
 			t.Errorf("%s is there twice", variable.Name)
 		}
@@ -85,7 +85,7 @@ func TestVariables(t *testing.T) {
 
 // TestJobStaysInside: whatever a run says, the command starts below the workspace, not as root, without a token.
 func TestJobStaysInside(t *testing.T) {
-	job := newJob(newRun(func(r *v1alpha1.TestRun) { r.Spec.Source.SubPath = "../../etc" }), "slipwayd@"+digest)
+	job := newJob(newRun(func(r *v1alpha1.TestRun) { r.Spec.Source.SubPath = "../../etc" }), "slipwayd@"+digest, false)
 	pod := job.Spec.Template.Spec
 	if got := pod.Containers[0].WorkingDir; got != "/workspace/etc" {
 		t.Errorf("working directory %s", got)
@@ -143,14 +143,27 @@ func TestProgress(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			job := newJob(newRun(nil), "slipwayd")
+			job := newJob(newRun(nil), "slipwayd", false)
 			if test.condition.Type != "" {
 				test.condition.Status = corev1.ConditionTrue
 				job.Status.Conditions = []batchv1.JobCondition{test.condition}
 			}
-			if diff := cmp.Diff(progress{test.status, test.reason, test.message}, progressOf(job, test.pod), cmp.AllowUnexported(progress{})); diff != "" {
+			if diff := cmp.Diff(progress{status: test.status, reason: test.reason, message: test.message}, progressOf(job, test.pod, ""), cmp.AllowUnexported(progress{})); diff != "" {
 				t.Errorf("(-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestRefused has a Job whose pods the API server refuses, before and after its time is up.
+func TestRefused(t *testing.T) {
+	job := newJob(newRun(nil), "slipwayd", true)
+	const why = "The pod cannot be made: quota"
+	if got := progressOf(job, nil, why); got.status != metav1.ConditionUnknown || got.reason != v1alpha1.ReasonPending || got.message != why {
+		t.Errorf("%+v", got)
+	}
+	job.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue, Reason: batchv1.JobReasonDeadlineExceeded}}
+	if got := progressOf(job, nil, why); got.reason != v1alpha1.ReasonTimedOut || got.message != "The tests took longer than 600s. "+why {
+		t.Errorf("%+v", got)
 	}
 }
