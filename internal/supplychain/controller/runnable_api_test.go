@@ -255,7 +255,8 @@ func TestRunnableSelects(t *testing.T) {
 	for _, manifest := range []string{runnerAccount, runnerRole, configRunTemplate, configRunnable} {
 		b.apply(manifest)
 	}
-	const none = "unable to resolve selector [map[pick:me]], apiVersion [v1], kind [ConfigMap]: selector did not match any objects"
+	none := "there is no ConfigMap with the labels pick=me in namespace " + b.namespace + ": make one, and this goes on by itself; `kubectl explain configmap` tells what is in it" +
+		" (unable to resolve selector [map[pick:me]], apiVersion [v1], kind [ConfigMap]: selector did not match any objects)"
 	if got := b.runCondition("chosen", v1alpha1.ConditionRunTemplateReady, "False", v1alpha1.ReasonTemplateStampFailure); got != none {
 		t.Errorf("message = %q, want %q", got, none)
 	}
@@ -279,7 +280,7 @@ data: {color: red}`
 	b.apply(strings.Replace(one, "name: one", "name: two", 1))
 	b.eventually("two fit", func() bool {
 		c := realize.Condition(b.runnable("chosen").Status.Conditions, v1alpha1.ConditionRunTemplateReady)
-		return c.Status == metav1.ConditionFalse && strings.HasSuffix(c.Message, ": selector matched multiple objects")
+		return c.Status == metav1.ConditionFalse && strings.HasPrefix(c.Message, "there is more than one ConfigMap with the labels pick=me in namespace ") && strings.Contains(c.Message, ": selector matched multiple objects")
 	}, func() any { return b.runnable("chosen").Status })
 	if got := colors(); got != "blue red " {
 		t.Errorf("runs: %s", got)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -131,9 +132,12 @@ func (v *runs) selected(ctx context.Context) (map[string]any, *runProblem) {
 	if err == nil {
 		return object.Object, nil
 	}
-	problem := &runProblem{reason: v1alpha1.ReasonTemplateStampFailure,
-		err: fmt.Errorf("unable to resolve selector [%v], apiVersion [%s], kind [%s]: %w",
-			selector.MatchingLabels, selector.Resource.APIVersion, selector.Resource.Kind, err)}
+	err = fmt.Errorf("unable to resolve selector [%v], apiVersion [%s], kind [%s]: %w",
+		selector.MatchingLabels, selector.Resource.APIVersion, selector.Resource.Kind, err)
+	if advice := v.adviceOn(selector, err); advice != "" {
+		err = fmt.Errorf("%s (%w)", advice, err)
+	}
+	problem := &runProblem{reason: v1alpha1.ReasonTemplateStampFailure, err: err}
 	// That none or several fit changes with the objects, which are watched. The rest may pass, or a kind may appear.
 	if !errors.Is(err, errNotOne) && !apierrors.IsForbidden(err) {
 		problem.retry = problem.err
@@ -141,8 +145,28 @@ func (v *runs) selected(ctx context.Context) (map[string]any, *runProblem) {
 	return nil, problem
 }
 
-// errNotOne : a selector must fit one object.
-var errNotOne = errors.New("selector")
+// A selector must fit one object. The words are Cartographer's.
+var (
+	errNotOne  = errors.New("selector")
+	errNone    = fmt.Errorf("%w did not match any objects", errNotOne)
+	errSeveral = fmt.Errorf("%w matched multiple objects", errNotOne)
+)
+
+// adviceOn says in plain words what to do about a selector that does not fit one object; "" for other errors.
+func (v *runs) adviceOn(selector *v1alpha1.ResourceSelector, err error) string {
+	kind := selector.Resource.Kind
+	with := "with the labels " + labels.FormatLabels(selector.MatchingLabels)
+	if mapping, unknown := v.r.stamped.mapping(schema.FromAPIVersionAndKind(selector.Resource.APIVersion, kind)); unknown == nil && mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		with += " in namespace " + v.runnable.Namespace
+	}
+	switch {
+	case errors.Is(err, errNone):
+		return fmt.Sprintf("there is no %s %s: make one, and this goes on by itself; `kubectl explain %s` tells what is in it", kind, with, strings.ToLower(kind))
+	case errors.Is(err, errSeveral):
+		return fmt.Sprintf("there is more than one %s %s: leave these labels to one of them, and this goes on by itself", kind, with)
+	}
+	return ""
+}
 
 func (v *runs) selectOne(ctx context.Context, selector *v1alpha1.ResourceSelector) (*unstructured.Unstructured, error) {
 	kind := schema.FromAPIVersionAndKind(selector.Resource.APIVersion, selector.Resource.Kind)
@@ -169,9 +193,9 @@ func (v *runs) selectOne(ctx context.Context, selector *v1alpha1.ResourceSelecto
 	case len(list.Items) == 1:
 		return &list.Items[0], nil
 	case len(list.Items) == 0:
-		return nil, fmt.Errorf("%w did not match any objects", errNotOne)
+		return nil, errNone
 	default:
-		return nil, fmt.Errorf("%w matched multiple objects", errNotOne)
+		return nil, errSeveral
 	}
 }
 
