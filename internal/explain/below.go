@@ -24,6 +24,7 @@ var (
 	deployments = appsv1.SchemeGroupVersion.WithResource("deployments")
 	replicaSets = appsv1.SchemeGroupVersion.WithResource("replicasets")
 	pods        = corev1.SchemeGroupVersion.WithResource("pods")
+	events      = corev1.SchemeGroupVersion.WithResource("events")
 	testRuns    = slipwayv1alpha1.GroupVersion.WithResource("testruns")
 	gitCommits  = slipwayv1alpha1.GroupVersion.WithResource("gitcommits")
 	releases    = slipwayv1alpha1.GroupVersion.WithResource("releases")
@@ -136,11 +137,38 @@ func (e *Explainer) pods(ctx context.Context, namespace string, node *Node) erro
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Items[i].Object, pod); err != nil {
 			return fmt.Errorf("reading pod %s/%s: %w", namespace, found.Items[i].GetName(), err)
 		}
-		if pod.DeletionTimestamp == nil {
-			node.Children = append(node.Children, podNode(pod))
+		if pod.DeletionTimestamp != nil {
+			continue
 		}
+		child := podNode(pod)
+		if podstate.MayBeHindered(pod) {
+			hindrance, err := e.hindrance(ctx, namespace, pod)
+			if err != nil {
+				return err
+			}
+			if hindrance != "" {
+				child.Message = hindrance
+			}
+		}
+		node.Children = append(node.Children, child)
 	}
 	return nil
+}
+
+// hindrance is what the events of a pod say that keeps it from being started; "" for nothing.
+func (e *Explainer) hindrance(ctx context.Context, namespace string, pod *corev1.Pod) (string, error) {
+	found, err := e.objects.Resource(events).Namespace(namespace).List(ctx, metav1.ListOptions{FieldSelector: "involvedObject.uid=" + string(pod.UID)})
+	if apierrors.IsForbidden(err) {
+		return "", nil // the rest is worth telling all the same
+	}
+	if err != nil {
+		return "", fmt.Errorf("listing the events of pod %s/%s: %w", namespace, pod.Name, err)
+	}
+	list := &corev1.EventList{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.UnstructuredContent(), list); err != nil {
+		return "", fmt.Errorf("reading the events of pod %s/%s: %w", namespace, pod.Name, err)
+	}
+	return podstate.Hindrance(pod, list.Items), nil
 }
 
 func podNode(pod *corev1.Pod) *Node {

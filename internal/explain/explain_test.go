@@ -78,7 +78,7 @@ func cluster(t *testing.T, documents string) *fake.FakeDynamicClient {
 	t.Helper()
 	lists := map[schema.GroupVersionResource]string{
 		workloads: "WorkloadList", deliverables: "DeliverableList", deployments: "DeploymentList", replicaSets: "ReplicaSetList", pods: "PodList", testRuns: "TestRunList",
-		gitCommits: "GitCommitList", releases: "ReleaseList",
+		gitCommits: "GitCommitList", releases: "ReleaseList", events: "EventList",
 	}
 	var objects []runtime.Object
 	for document := range strings.SplitSeq(documents, "\n---\n") {

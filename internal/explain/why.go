@@ -126,8 +126,19 @@ func (n *Node) cause() *Node {
 			look(child)
 		}
 	}
+	var last []*Node
 	for _, child := range n.Children {
+		if child.Kind == v1alpha1.KindDeliverable {
+			last = append(last, child)
+			continue
+		}
 		look(child)
+	}
+	if failed == nil && waiting == nil {
+		// A delivery speaks of what was written before, or misses what is yet to be, until the stages before it are Ready.
+		for _, child := range last {
+			look(child)
+		}
 	}
 	if failed != nil {
 		return failed
