@@ -18,13 +18,13 @@ type Cell struct {
 	Text   string
 	Tone   Tone
 	Indent int // columns before the text, in a cell that is not the row's last
-	// Lead stands before each line of a cell that is alone in its row, which has the whole width: a remark on the row
-	// above.
+	// Lead stands before the text as it is, spaces included: the lines of a tree. A cell with one that is alone in its row is
+	// a remark on the row above: it has the whole width, and each of its lines begins with the lead.
 	Lead string
 }
 
 // line is the cell's text on one line, indented.
-func (c Cell) line() string { return strings.Repeat(" ", c.Indent) + oneLine(c.Text) }
+func (c Cell) line() string { return strings.Repeat(" ", c.Indent) + c.Lead + oneLine(c.Text) }
 
 // Tone is the colour that repeats what a cell says; it never says it alone.
 type Tone int

@@ -68,17 +68,17 @@ func (c *screen) head(v *view, columns int) string {
 // share of what is left.
 const (
 	leastName      = 8
-	mostName       = 18
+	mostName       = 18 // on a narrow terminal; wider ones give more
 	secondsColumns = 6
 )
 
 // nameColumns is the width of the names of a run's stages.
-func nameColumns(v *view) int {
+func nameColumns(v *view, columns int) int {
 	most := leastName
 	for _, p := range v.parts {
 		most = max(most, columnsOf(p.id))
 	}
-	return min(most, mostName)
+	return min(most, max(mostName, columns*3/10))
 }
 
 // bar is a stage of the waterfall: when it began and how long it took within the run, and what came of it.
@@ -87,7 +87,7 @@ func (c *screen) bar(v *view, p *part, columns int) string {
 	if p.outcome != "" {
 		sign = mark(c.color, p.outcome)
 	}
-	names := nameColumns(v)
+	names := nameColumns(v, columns)
 	width := max((columns-2-2-names-secondsColumns-4)*2/5, 8)
 	line := "  " + sign + " " + pad(truncate(p.id, names), names) + " "
 	line += c.blocks(v, p, width) + " "
@@ -137,13 +137,20 @@ func (c *screen) wrong(text string, columns, most int) []string {
 	if text == "" {
 		return nil
 	}
-	var lines []string
-	all := strings.Split(text, "\n")
+	var all, lines []string
+	for line := range strings.SplitSeq(text, "\n") {
+		line = expandTabs(line)
+		if strings.HasPrefix(line, " ") { // of a log: its columns mean something
+			all = append(all, line)
+			continue
+		}
+		all = append(all, wrap(line, columns-4)...)
+	}
 	for i, line := range all {
 		if len(lines) == most-1 && i < len(all)-1 {
 			return append(lines, "    "+paint(c.color, colorDim, fmt.Sprintf("… %d more lines", len(all)-i)))
 		}
-		lines = append(lines, "    "+truncate(expandTabs(line), columns-4))
+		lines = append(lines, "    "+truncate(line, columns-4))
 	}
 	return lines
 }

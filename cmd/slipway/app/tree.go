@@ -78,9 +78,17 @@ func runTree(ctx context.Context, o *TreeOptions) error {
 		detail = "supply chain " + root.Blueprint
 	}
 	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: detail})
-	remark(table, root, "")
+	if allReady(root.Children) {
+		remark(table, root, "") // else it repeats what one of the stages says, and not always the one that is to blame
+	}
 	nodeRows(table, root.Children, "", o.Now)
 	return table.Print()
+}
+
+func allReady(nodes []*explain.Node) bool {
+	return !slices.ContainsFunc(nodes, func(node *explain.Node) bool {
+		return node.State != metav1.ConditionTrue || !allReady(node.Children)
+	})
 }
 
 // nodeRows adds a row for each node, and below it those of what has come of it.
@@ -94,9 +102,7 @@ func nodeRows(table *ui.Table, nodes []*explain.Node, before string, now time.Ti
 		if strings.EqualFold(node.Name, node.Kind) {
 			object = node.Object
 		}
-		drawn := before + branch + node.Name
-		text := strings.TrimLeft(drawn, " ")
-		table.Row(ui.Cell{Text: text, Indent: len(drawn) - len(text)}, ui.Cell{Text: object}, nodeState(node),
+		table.Row(ui.Cell{Text: node.Name, Lead: before + branch}, ui.Cell{Text: object}, nodeState(node),
 			ui.Cell{Text: nodeAge(node, now), Tone: ui.Quiet}, ui.Cell{Text: said(shortRevision(node.Revision), cached(node))})
 		remark(table, node, before+below)
 		nodeRows(table, node.Children, before+below, now)

@@ -57,7 +57,6 @@ func TestTree(t *testing.T) {
 	code, out := explained(t, aTree(), "tree", "hello", "-n", "team")
 	want := `
 team/hello                        Waiting  5m  supply chain basic
-│  AvailableCondition: it has no pod
 ├─ source-provider  Source hello  Ready    5m  main@0123456789ab
 └─ image-provider   Image hello   Ready    5m  hello@0123456789ab
    └─ deployment    hello         Waiting  5m
@@ -99,4 +98,27 @@ contexts: [{name: kind-slipway, context: {cluster: kind-slipway, user: kind-slip
 		t.Fatal(err)
 	}
 	return file
+}
+
+// TestTreeBesideAnother has stages below one that is not the last of its siblings: the lines of a tree keep their columns.
+func TestTreeBesideAnother(t *testing.T) {
+	node := func(name, kind string, state metav1.ConditionStatus, children ...*explain.Node) *explain.Node {
+		return &explain.Node{Name: name, Kind: kind, Object: "hello", State: state, Children: children}
+	}
+	tester := node("source-tester", "Runnable", metav1.ConditionFalse, node("image-provider", "Build", metav1.ConditionUnknown))
+	tester.Message = "there is no TestPlan"
+	root := node("hello", "Workload", metav1.ConditionFalse, node("source-provider", "Source", metav1.ConditionTrue, tester), node("deliverable", "Deliverable", metav1.ConditionUnknown))
+	root.Message = "there is no repository"
+	_, out := explained(t, root, "tree", "hello", "-n", "team")
+	want := `
+team/hello                               Failed     no supply chain
+├─ source-provider       Source hello    Ready
+│  └─ source-tester      Runnable hello  Failed
+│     │  there is no TestPlan
+│     └─ image-provider  Build hello     Waiting
+└─ deliverable           hello           Waiting
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
