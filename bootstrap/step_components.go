@@ -168,16 +168,34 @@ func (u *up) awaitDeployment(ctx context.Context, task ui.Task, namespace, name 
 	return looks > 1, err
 }
 
-// applyProfile puts in the profile's supply chains and templates. An environment that is being repaired may ask
-// webhooks that do not answer until the controller is back.
+// applyProfile puts in the profile's supply chains and templates, but for those that somebody has made his own. An
+// environment that is being repaired may ask webhooks that do not answer until the controller is back.
 func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
 	objects, err := u.profile.ObjectsFor(profiles.Settings{RegistryPort: u.registryPort, SlipwaydImage: u.slipwaydReference(), GitServer: u.Name.GitInCluster()})
 	if err != nil {
 		return outcome{}, err
 	}
+	// What is left alone is part of the profile all the same, and not to be pruned.
+	if err := u.inventory.announce(ctx, u.client, objects); err != nil {
+		return outcome{}, err
+	}
+	ours, said, err := u.leaveTheirs(ctx, objects)
+	if err != nil {
+		return outcome{}, err
+	}
 	say := func(saw string) { task.Update("%s", saw) }
-	changed, err := u.applyWhenHeard(ctx, "the profile's supply chains", say, objects)
-	return outcome{changed: changed, detail: fmt.Sprintf("%d objects", len(objects))}, err
+	changed, err := u.applyWhenHeard(ctx, "the profile's supply chains", say, ours)
+	if err != nil {
+		return outcome{}, err
+	}
+	detail := fmt.Sprintf("%d objects", len(objects))
+	if len(said) > 0 {
+		detail += fmt.Sprintf(", %d of them changed here and left so", len(said))
+	}
+	for _, text := range said {
+		u.Progress.Say("%s", text)
+	}
+	return outcome{changed: changed, detail: detail}, nil
 }
 
 // awaitProfile waits until the controller has taken up every supply chain and delivery of the profile: the proof that it
