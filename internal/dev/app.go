@@ -30,6 +30,7 @@ type app struct {
 	kept       *build.Result   // what was built from the files as they are; nil where that is not sure
 	applied    appliedTo       // what the last run made of the workload
 	arrived    target          // what the last run that passed arrived at; zero before
+	halted     *halted         // where the last run ended that the cluster kept from arriving; nil for none
 	url        string          // where the last run that passed was seen to answer; "" is none
 	attempts   int             // how often the run was repeated for an outage
 	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced
@@ -101,11 +102,11 @@ func (a *app) fileElsewhere() bool {
 
 // observe returns the observer of a workload, a new one when it is another workload than before.
 func (a *app) observe(namespace, name string) *observer {
-	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name && (a.observer.deliveries != nil) == a.fromSource {
+	if a.observer != nil && a.observer.namespace == namespace && a.observer.name == name {
 		return a.observer
 	}
 	a.forget()
-	a.observer = newObserver(a.typed, a.objects, namespace, name, a.fromSource)
+	a.observer = newObserver(a.typed, a.objects, namespace, name)
 	if !a.Once {
 		a.observer.tail(a.life, a.typed, a.view)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/dynamicinformer"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	slipwayv1alpha1 "slipway.dev/slipway/api/slipway/v1alpha1"
@@ -60,16 +61,15 @@ type delivery struct {
 func deliveryOf(t target, s seen) *delivery {
 	var found *delivery
 	for _, resource := range s.workload.Status.Resources {
-		ref := resource.StampedRef
-		if ref == nil || ref.Kind != v1alpha1.KindDeliverable || !strings.HasPrefix(ref.APIVersion, v1alpha1.GroupVersion.Group+"/") {
+		if !makesDeliverable(resource) {
 			continue
 		}
 		if found == nil {
 			found = &delivery{}
 		}
-		deliverable := named(s.deliveries.deliverables, ref.Name)
+		deliverable := named(s.deliveries.deliverables, resource.StampedRef.Name)
 		if deliverable == nil {
-			found.behind = "deliverable " + ref.Name + " is not there yet"
+			found.behind = "deliverable " + resource.StampedRef.Name + " is not there yet"
 			continue
 		}
 		found.follow(t, s, deliverable)
@@ -77,18 +77,24 @@ func deliveryOf(t target, s seen) *delivery {
 	return found
 }
 
+func makesDeliverable(resource v1alpha1.ResourceStatus) bool {
+	ref := resource.StampedRef
+	return ref != nil && ref.Kind == v1alpha1.KindDeliverable && strings.HasPrefix(ref.APIVersion, v1alpha1.GroupVersion.Group+"/")
+}
+
 // deliver adds what is delivered to how far a run is, and returns the pods if they are of it.
 func (st *state) deliver(d *delivery, pods rolled) rolled {
-	if slices.ContainsFunc(st.stages, func(one stage) bool { return !one.done && one.kind != v1alpha1.KindDeliverable }) {
+	held := slices.ContainsFunc(st.stages, func(one stage) bool { return !one.done && one.kind != v1alpha1.KindDeliverable })
+	if held {
 		// Nothing new is written yet, or not that it is.
 		for i := range d.stages {
-			d.stages[i].done, d.stages[i].detail = false, "the stages before it are not done"
+			d.stages[i].done, d.stages[i].held, d.stages[i].detail = false, true, "the stages before it are not done"
 		}
 		d.behind, d.applied, d.problem = "the stages before it are not done", false, nil
 	}
 	for i := range st.stages {
 		if st.stages[i].kind == v1alpha1.KindDeliverable && d.behind != "" {
-			st.stages[i].done, st.stages[i].detail = false, d.behind
+			st.stages[i].done, st.stages[i].held, st.stages[i].detail = false, held, d.behind
 		}
 	}
 	st.stages = append(st.stages, d.stages...)
@@ -276,17 +282,19 @@ func artifactOf(ctx context.Context, files map[string]string) (string, error) {
 }
 
 // delivered is what is known of the namespace's deliveries.
-func (o *observer) delivered() (deliveries, error) {
+func (o *observer) delivered(watched dynamicinformer.DynamicSharedInformerFactory) (deliveries, error) {
 	var d deliveries
 	var commits []*slipwayv1alpha1.GitCommit
 	for _, err := range []error{
-		list(o, deliverableResource, &d.deliverables), list(o, gitCommitResource, &commits),
-		list(o, sourceResource, &d.sources), list(o, releaseResource, &d.releases),
+		list(watched, deliverableResource, &d.deliverables), list(watched, gitCommitResource, &commits),
+		list(watched, sourceResource, &d.sources), list(watched, releaseResource, &d.releases),
 	} {
 		if err != nil {
 			return d, err
 		}
 	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
 	for _, commit := range commits {
 		d.commits = append(d.commits, &committed{GitCommit: commit, digest: o.digests[contentOf(commit)]})
 	}
@@ -304,23 +312,25 @@ func (o *observer) digest(ctx context.Context, s seen) error {
 		return nil
 	}
 	for _, commit := range commitsOf(s) {
-		content := contentOf(commit.GitCommit)
-		if commit.digest = o.digests[content]; commit.digest != "" {
+		if commit.digest != "" {
 			continue
 		}
 		digest, err := artifactOf(ctx, commit.Spec.Files)
 		if err != nil {
 			return fmt.Errorf("reading what the chain has written: %w", err)
 		}
+		commit.digest = digest
+		o.mutex.Lock()
 		clear(o.digests) // what was written before is not asked for again
-		o.digests[content], commit.digest = digest, digest
+		o.digests[contentOf(commit.GitCommit)] = digest
+		o.mutex.Unlock()
 	}
 	return nil
 }
 
 // list reads all of a kind that is watched.
-func list[T any](o *observer, resource schema.GroupVersionResource, into *[]*T) error {
-	found, err := o.deliveries.ForResource(resource).Lister().List(labels.Everything())
+func list[T any](watched dynamicinformer.DynamicSharedInformerFactory, resource schema.GroupVersionResource, into *[]*T) error {
+	found, err := watched.ForResource(resource).Lister().List(labels.Everything())
 	if err != nil {
 		return err
 	}

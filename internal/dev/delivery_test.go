@@ -109,7 +109,7 @@ func TestAssessDelivery(t *testing.T) {
 			failed(&s.workload.Status.Resources[3], "of before")
 			failed(&s.workload.Status.Resources[0], "the tests are red")
 			s.workload.Status.Conditions = append(s.workload.Status.Conditions, is("ResourcesHealthy", "False", "x", "of before"))
-		}, waiting: "the tests are red", problem: "the tests are red", stage: "source-tester", grace: longGrace},
+		}, waiting: "the tests are red", problem: "the tests are red", stage: "source-tester", grace: shortGrace},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -54,6 +54,7 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 	for {
 		now, err := o.see()
 		if err == nil {
+			o.followDelivery(now.workload)
 			err = o.digest(ctx, now)
 		}
 		if err != nil {

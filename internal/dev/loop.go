@@ -56,12 +56,14 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	if !cause.again {
 		a.attempts = 0
 	}
-	a.arrived = target{}
+	before := a.halted
+	a.arrived, a.halted = target{}, nil
 	a.view.Run(number, cause.files, cause.why)
 	report, over, err := a.fast(ctx, number, cause)
 	if !over {
 		report, err = a.run(ctx, number, cause.files)
 	}
+	a.halted.after(before)
 	if ctx.Err() != nil {
 		a.view.RunEnded(string(Superseded), "")
 		return 0

@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,19 +32,19 @@ type observer struct {
 
 	mutex       sync.Mutex
 	subscribers map[chan struct{}]bool
+	deliveries  dynamicinformer.DynamicSharedInformerFactory // what chains deliver by; nil until the workload's chain does
+	digests     map[string]string                            // of what GitCommits write, by UID and generation
 
+	objects   dynamic.Interface
 	workloads dynamicinformer.DynamicSharedInformerFactory
-	// deliveries holds what chains deliver by; nil where the workload's chain is not followed that far.
-	deliveries dynamicinformer.DynamicSharedInformerFactory
-	digests    map[string]string // of what GitCommits write, by UID and generation
-	others     informers.SharedInformerFactory
-	synced     []cache.InformerSynced
+	others    informers.SharedInformerFactory
+	synced    []cache.InformerSynced
 }
 
-// newObserver begins to watch and returns at once. Without delivers, what chains deliver by is not watched.
-func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string, delivers bool) *observer {
+// newObserver begins to watch and returns at once.
+func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespace, name string) *observer {
 	o := &observer{
-		namespace: namespace, name: name, stop: make(chan struct{}), subscribers: map[chan struct{}]bool{}, digests: map[string]string{},
+		namespace: namespace, name: name, objects: objects, stop: make(chan struct{}), subscribers: map[chan struct{}]bool{}, digests: map[string]string{},
 		workloads: dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, func(options *metav1.ListOptions) {
 			options.FieldSelector = fields.OneTermEqualSelector("metadata.name", name).String()
 		}),
@@ -55,26 +56,47 @@ func newObserver(typed kubernetes.Interface, objects dynamic.Interface, namespac
 		o.others.Apps().V1().ReplicaSets().Informer(),
 		o.others.Core().V1().Pods().Informer(),
 	}
-	if delivers {
-		o.deliveries = dynamicinformer.NewFilteredDynamicSharedInformerFactory(objects, 0, namespace, nil)
-		for _, resource := range deliveryResources {
-			watched = append(watched, o.deliveries.ForResource(resource).Informer())
-		}
-	}
 	for _, informer := range watched {
 		o.synced = append(o.synced, informer.HasSynced)
-		// The library tries again by itself, and a run that gets no news ends with its time limit.
-		_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
-		_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
-			AddFunc: func(any) { o.tell() }, UpdateFunc: func(any, any) { o.tell() }, DeleteFunc: func(any) { o.tell() },
-		}) // an error means that it was stopped, which it was not
+		o.hear(informer)
 	}
 	o.workloads.Start(o.stop)
-	if o.deliveries != nil {
-		o.deliveries.Start(o.stop)
-	}
 	o.others.Start(o.stop)
 	return o
+}
+
+// hear has an informer's news told to the subscribers.
+func (o *observer) hear(informer cache.SharedIndexInformer) {
+	// The library tries again by itself, and a run that gets no news ends with its time limit.
+	_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
+	_, _ = informer.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { o.tell() }, UpdateFunc: func(any, any) { o.tell() }, DeleteFunc: func(any) { o.tell() },
+	}) // an error means that it was stopped, which it was not
+}
+
+// followDelivery begins to watch what chains deliver by, once the workload's chain has made a deliverable: most chains
+// make none, and where the chain starts does not tell. Nothing waits for it: until it has come, nothing is delivered.
+func (o *observer) followDelivery(w *v1alpha1.Workload) {
+	if w == nil || !slices.ContainsFunc(w.Status.Resources, makesDeliverable) {
+		return
+	}
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	if o.deliveries != nil {
+		return
+	}
+	o.deliveries = dynamicinformer.NewFilteredDynamicSharedInformerFactory(o.objects, 0, o.namespace, nil)
+	for _, resource := range deliveryResources {
+		o.hear(o.deliveries.ForResource(resource).Informer())
+	}
+	o.deliveries.Start(o.stop)
+}
+
+// delivering is what chains deliver by; nil while that is not watched.
+func (o *observer) delivering() dynamicinformer.DynamicSharedInformerFactory {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return o.deliveries
 }
 
 // subscribe returns a channel that has a value when something changed since it was last taken.
@@ -150,10 +172,12 @@ func (o *observer) see() (seen, error) {
 	if s.replicaSets, err = o.others.Apps().V1().ReplicaSets().Lister().List(everything); err != nil {
 		return s, err
 	}
-	if s.pods, err = o.others.Core().V1().Pods().Lister().List(everything); err != nil || o.deliveries == nil {
+	if s.pods, err = o.others.Core().V1().Pods().Lister().List(everything); err != nil {
 		return s, err
 	}
-	s.deliveries, err = o.delivered()
+	if watched := o.delivering(); watched != nil {
+		s.deliveries, err = o.delivered(watched)
+	}
 	return s, err
 }
 
@@ -163,8 +187,8 @@ func (o *observer) close() {
 	}
 	close(o.stop)
 	o.workloads.Shutdown()
-	if o.deliveries != nil {
-		o.deliveries.Shutdown()
+	if watched := o.delivering(); watched != nil {
+		watched.Shutdown()
 	}
 	o.others.Shutdown()
 }

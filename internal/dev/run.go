@@ -259,8 +259,8 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 	st, err := a.chase(ctx, o, t, func(st state) {
 		for _, stage := range st.stages {
 			one := stages[stage.name]
-			if one == nil && !stage.stamped && !stage.done {
-				continue // its object, which names it on the screen, is not known yet
+			if one == nil && !stage.done && (!stage.stamped || stage.held) {
+				continue // its object, which names it on the screen, is not known yet, or it has nothing to do yet
 			}
 			if one == nil {
 				one = r.startAt(ctx, began, stage.name, stage.title)
@@ -280,6 +280,7 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 		}
 	})
 	if err != nil {
+		a.halted = halt(t, err)
 		r.failWhere(ctx, err)
 		return err
 	}

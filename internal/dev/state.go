@@ -59,6 +59,7 @@ type stage struct {
 	title   string // what it stamped
 	kind    string // of that
 	stamped bool   // whether that is known
+	held    bool   // whether it delivers, and nothing new is written yet
 	done    bool
 	detail  string // what it waits for, while it is not done
 }
@@ -242,10 +243,19 @@ func unhealthy(t target, w *v1alpha1.Workload, stages []stage) *problem {
 		}
 		healthy := condition(resource.Conditions, v1alpha1.ConditionHealthy)
 		if healthy.Status == metav1.ConditionFalse && !isDeployment(resource.StampedRef) {
-			return &problem{stage: resource.Name, message: because(healthy), grace: longGrace}
+			return &problem{stage: resource.Name, message: because(healthy), grace: graceOf(resource.StampedRef)}
 		}
 	}
 	return nil
+}
+
+// graceOf is how long a stage may say that it is not well. What a Runnable says is how a run ended, or why there can be
+// none, and lasts; other stages try again by themselves.
+func graceOf(ref *v1alpha1.StampedRef) time.Duration {
+	if ref != nil && ref.Kind == v1alpha1.KindRunnable {
+		return shortGrace
+	}
+	return longGrace
 }
 
 func condition(conditions []metav1.Condition, conditionType string) metav1.Condition {

@@ -49,7 +49,7 @@ func (a *app) openLane(ctx context.Context, namespace, workload string) error {
 		// What the supervisor must run stands in the image, which such a chain makes only later.
 		if !a.noLane {
 			a.noLane = true
-			a.progress.Warn("nothing is synced: the supply chain starts at source, and the fast lane is for those that start at an image")
+			a.progress.Warn("nothing is synced, and each save goes the whole way: the supply chain starts at source, and the fast lane is for those that start at an image")
 		}
 		rules = nil
 	}

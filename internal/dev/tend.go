@@ -8,9 +8,16 @@ import (
 )
 
 // tend looks after what a run has arrived at, until ctx ends: connections go to the pod that is there now, a pod that
-// fails later is told of, and so is a workload that somebody deletes.
+// fails later is told of, and so is a workload that somebody deletes. After a run that the cluster kept from arriving, it
+// is awaited that this is put right.
 func (a *app) tend(ctx context.Context) {
-	if a.arrived.name == "" || a.observer == nil {
+	switch {
+	case a.observer == nil:
+		return
+	case a.halted != nil:
+		a.awaitMended(ctx, a.halted)
+		return
+	case a.arrived.name == "":
 		return
 	}
 	changed, unsubscribe := a.observer.subscribe()
