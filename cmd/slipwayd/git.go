@@ -13,8 +13,9 @@ import (
 type gitOptions struct {
 	addr     string
 	root     string
-	maxPush  int64
 	logLevel string
+
+	maxPush, maxUnpacked, maxObjects int64
 }
 
 func newGitCommand(run func(context.Context, *cobra.Command, gitOptions) error) *cobra.Command {
@@ -31,6 +32,8 @@ func newGitCommand(run func(context.Context, *cobra.Command, gitOptions) error) 
 	flags.StringVar(&options.addr, "addr", ":9418", "where to serve")
 	flags.StringVar(&options.root, "root", "/var/lib/git", "the directory that holds the repositories")
 	flags.Int64Var(&options.maxPush, "max-push", server.DefaultMaxPush, "how many bytes one push may send")
+	flags.Int64Var(&options.maxUnpacked, "max-unpacked", server.DefaultMaxUnpacked, "how many bytes the files of one push, in all their versions, may have")
+	flags.Int64Var(&options.maxObjects, "max-objects", server.DefaultMaxObjects, "how many files, folders and commits one push may send")
 	flags.StringVar(&options.logLevel, "log-level", "info", "debug, info, warn or error")
 	return command
 }
@@ -40,7 +43,7 @@ func runGit(ctx context.Context, command *cobra.Command, options gitOptions) err
 	if err != nil {
 		return err
 	}
-	made, err := server.New(server.Options{Root: options.root, MaxPush: options.maxPush, Logger: logger})
+	made, err := server.New(server.Options{Root: options.root, MaxPush: options.maxPush, MaxUnpacked: options.maxUnpacked, MaxObjects: options.maxObjects, Logger: logger})
 	if err != nil {
 		return err
 	}

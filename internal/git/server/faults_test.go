@@ -141,6 +141,101 @@ func TestPushTooLarge(t *testing.T) {
 	}
 }
 
+// TestPushBombs: what is small as it is sent and large when it is unpacked is refused before that, and said with what to
+// do; the server goes on, and what it says to do works.
+func TestPushBombs(t *testing.T) {
+	for name, test := range map[string]struct {
+		options server.Options
+		files   func(i int) string
+		want    string
+	}{
+		"zeros":   {server.Options{MaxUnpacked: 2 << 20}, func(i int) string { return strings.Repeat("\x00", i<<17) }, "more than 2 MiB, unpacked"},
+		"history": {server.Options{MaxUnpacked: 2 << 20}, func(i int) string { return noise + fmt.Sprint(i) }, "more than 2 MiB, unpacked"},
+		"objects": {server.Options{MaxObjects: 30}, func(i int) string { return fmt.Sprint(i) }, "more than 30 files, folders and commits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.options.Root = t.TempDir()
+			made, err := server.New(test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			url := listen(t, made) + "/team/app.git"
+			work := newFolder(t).init(url)
+			const commits = 12
+			for i := range commits {
+				work.commit("file", test.files(i))
+			}
+			out, err := work.try("push", "origin", "main")
+			for _, word := range []string{"pack exceeds maximum allowed size", test.want, "team/app takes no more in one push: push an older commit first"} {
+				if err == nil || !strings.Contains(out, word) {
+					t.Errorf("push = %v, want %q:\n%s", err, word, out)
+				}
+			}
+			left := 0
+			err = filepath.WalkDir(filepath.Join(test.options.Root, "team/app.git"), func(path string, entry os.DirEntry, err error) error {
+				if err == nil && entry.Type().IsRegular() && strings.Contains(path, "pack") {
+					left++
+				}
+				return err
+			})
+			if err != nil || left > 0 {
+				t.Errorf("%d files are left of it, %v", left, err)
+			}
+			for i := commits - 1; i >= 0; i-- {
+				work.git("push", "--quiet", "origin", fmt.Sprintf("main~%d:refs/heads/main", i))
+			}
+			if got, want := newFolder(t).clone(url).git("rev-list", "--count", "HEAD"), fmt.Sprint(commits); got != want {
+				t.Errorf("%s commits, want %s", got, want)
+			}
+		})
+	}
+}
+
+// noise is what cannot be compressed.
+var noise = func() string {
+	made := make([]byte, 300_000)
+	_, _ = rand.NewChaCha8([32]byte{3}).Read(made)
+	return string(made)
+}()
+
+// TestLargeDifferences: large files that a pack has as differences are given out again, and housekeeping leaves them whole
+// in its pack and nowhere else.
+func TestLargeDifferences(t *testing.T) {
+	root := t.TempDir()
+	made, url := serve(t, root)
+	work := newFolder(t).init(url + "/app.git")
+	large := strings.Repeat(noise, 8)
+	for i := range 4 {
+		work.commit("large", large+fmt.Sprint(i))
+	}
+	work.git("push", "--quiet", "origin", "main")
+	loose := func() int {
+		found, err := filepath.Glob(filepath.Join(root, "app.git/objects/??/*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(found)
+	}
+	if got := loose(); got != 3 {
+		t.Errorf("%d large files are stored whole, want the 3 that are differences", got)
+	}
+	clone := newFolder(t).clone(url + "/app.git")
+	if got := clone.read("large"); got != large+"3" {
+		t.Errorf("the clone has %d other bytes", len(got))
+	}
+	for i := range 25 {
+		work.commit("small", fmt.Sprint(i))
+		work.git("push", "--quiet", "origin", "main")
+	}
+	made.Close()
+	if got := loose(); got != 0 {
+		t.Errorf("after housekeeping %d files are left beside the pack", got)
+	}
+	clone.git("pull", "--quiet")
+	clone.git("fsck", "--full", "--strict")
+	work.git("--git-dir", filepath.Join(root, "app.git"), "fsck", "--full", "--strict")
+}
+
 // TestDirectoryTakenAway: a push for which no repository can be made is answered, and the next one is taken.
 func TestDirectoryTakenAway(t *testing.T) {
 	root := t.TempDir()

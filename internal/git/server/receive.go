@@ -103,14 +103,14 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, body io.Reader,
 			c.refusal = cmp.Or(c.refusal, "unpacker error")
 		}
 		// The client may still be sending; it reads the answer only after that.
-		_, _ = io.Copy(io.Discard, io.LimitReader(body, s.maxPush))
+		_, _ = io.Copy(io.Discard, io.LimitReader(body, s.limits.Packed))
 	}
 	for _, c := range sent.commands {
 		s.logger.Info("pushed", "repository", repo.name, "ref", c.ref, "old", c.old.String(), "new", c.new.String(), "refused", c.refusal)
 	}
 	report(w, sent, unpacked)
 	if len(sent.commands) > 0 && err == nil {
-		s.housekeep(repo)
+		s.housekeep(context.WithoutCancel(r.Context()), repo)
 	}
 }
 
@@ -119,7 +119,7 @@ func (s *Server) take(ctx context.Context, body io.Reader, repo *repository, sen
 	repo.objects.RLock()
 	defer repo.objects.RUnlock()
 	if sent.sendsPack() {
-		if err := storePack(repo, &limited{body, s.maxPush}); err != nil {
+		if _, err := storePack(ctx, repo, body, s.limits); err != nil {
 			return err
 		}
 	}

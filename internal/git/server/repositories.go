@@ -11,22 +11,15 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"slipway.dev/slipway/internal/git/pack"
 )
 
 const (
 	suffix = ".git"
 	// initialHead is what an empty repository's HEAD points to, until a first push says otherwise.
 	initialHead = plumbing.ReferenceName("refs/heads/main")
-	// cacheSize bounds what one request keeps of the objects that it reads.
-	cacheSize = 4 * cache.MiByte
-	// largeObject is from when on an object is read from the disk as it is sent.
-	largeObject = 1 << 20
-	// maxOpenPacks bounds the files that one request keeps open.
-	maxOpenPacks = 32
 	// maxSegments is how deep a name may be: host/owner/name fits.
 	maxSegments = 4
 )
@@ -197,9 +190,7 @@ func (r *repository) init() error {
 }
 
 // open is the repository on the disk, as it is from now on. One goroutine may use it.
-func (r *repository) open() *filesystem.Storage {
-	return filesystem.NewStorageWithOptions(osfs.New(r.dir), cache.NewObjectLRU(cacheSize), filesystem.Options{LargeObjectThreshold: largeObject, MaxOpenDescriptors: maxOpenPacks})
-}
+func (r *repository) open() *pack.Repository { return pack.Open(r.dir) }
 
 // sweep removes what a killed push has left. Nothing else may use the repository.
 func (r *repository) sweep() error {

@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"slipway.dev/slipway/internal/git/contents"
 	"slipway.dev/slipway/internal/git/events"
+	"slipway.dev/slipway/internal/git/pack"
 	stream "slipway.dev/slipway/registry/events"
 )
 
@@ -26,8 +28,13 @@ const HealthPath = "/slipway/v1/healthz"
 const (
 	// drain is how long requests in flight may go on after the server is told to end.
 	drain = 1500 * time.Millisecond
-	// DefaultMaxPush is the largest pack that one push may send.
+	// DefaultMaxPush is the largest pack, in bytes, that one push may send.
 	DefaultMaxPush = 1 << 30
+	// DefaultMaxUnpacked is how many bytes all versions of all files that one push sends may have.
+	DefaultMaxUnpacked = 16 << 30
+	// DefaultMaxObjects is how many files, folders and commits one push may send. What a request remembers of each has
+	// to fit into the container's memory.
+	DefaultMaxObjects = 1_000_000
 )
 
 // Options says what a Server serves.
@@ -36,6 +43,10 @@ type Options struct {
 	Root string
 	// MaxPush is the largest pack in bytes that one push may send; 0 means DefaultMaxPush.
 	MaxPush int64
+	// MaxUnpacked is how many bytes the objects of that pack may have, unpacked; 0 means DefaultMaxUnpacked.
+	MaxUnpacked int64
+	// MaxObjects is how many they may be; 0 means DefaultMaxObjects.
+	MaxObjects int64
 	// Logger gets a line per push, and what goes wrong; nil discards.
 	Logger *slog.Logger
 }
@@ -43,7 +54,7 @@ type Options struct {
 // Server serves the repositories of one directory. One process may serve a directory at a time.
 type Server struct {
 	root    string
-	maxPush int64
+	limits  pack.Limits // of one push
 	repos   *repositories
 	hub     *stream.Hub
 	logger  *slog.Logger
@@ -59,12 +70,14 @@ func New(options Options) (*Server, error) {
 	if err := os.MkdirAll(options.Root, 0o755); err != nil {
 		return nil, fmt.Errorf("making the git server's directory: %w", err)
 	}
-	server := &Server{root: options.Root, maxPush: options.MaxPush, repos: newRepositories(options.Root), hub: stream.NewHub(), logger: options.Logger}
+	limits := pack.Limits{
+		Packed:   cmp.Or(options.MaxPush, DefaultMaxPush),
+		Unpacked: cmp.Or(options.MaxUnpacked, DefaultMaxUnpacked),
+		Objects:  cmp.Or(options.MaxObjects, DefaultMaxObjects),
+	}
+	server := &Server{root: options.Root, limits: limits, repos: newRepositories(options.Root), hub: stream.NewHub(), logger: options.Logger}
 	if server.logger == nil {
 		server.logger = slog.New(slog.DiscardHandler)
-	}
-	if server.maxPush == 0 {
-		server.maxPush = DefaultMaxPush
 	}
 	if err := writable(options.Root); err != nil {
 		return nil, fmt.Errorf("opening the repositories in %s: %w", options.Root, err)
