@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -23,24 +24,26 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"github.com/go-git/go-git/v5/storage/memory"
+
+	"slipway.dev/slipway/internal/git/pack"
 )
 
 const (
 	// tries is how often a commit is made again on top of those of others. Each of n writers loses to at most n-1
 	// others before it wins.
 	tries = 50
-	// maxPack bounds what is fetched, compressed: it is held in memory.
-	maxPack = 64 << 20
 )
+
+// maxFetch bounds what is fetched: the branch's newest commit, into a folder for a moment.
+var maxFetch = pack.Limits{Packed: 64 << 20, Unpacked: 192 << 20, Objects: 200_000}
 
 var (
 	// ErrUnauthorized : the server wants other credentials, or does not say that the repository does not exist.
 	ErrUnauthorized = errors.New("the server lets nobody in with these credentials")
 	// ErrNotFound : there is no such repository, and the server does not create it.
 	ErrNotFound = errors.New("there is no such repository, or it is private")
-	// ErrTooLarge : the branch holds more than is fetched.
-	ErrTooLarge = fmt.Errorf("the branch holds more than %d MiB, compressed", maxPack>>20)
+	// ErrTooLarge : the branch holds more than is fetched. The error says of what, and how much may be.
+	ErrTooLarge = errors.New("too large to be fetched")
 	// ErrRefused : the server does not move the branch, for another reason than that somebody else did.
 	ErrRefused = errors.New("the server refuses the push")
 
@@ -52,6 +55,8 @@ type Repository struct {
 	URL    string               // http://, https:// or ssh://
 	Auth   transport.AuthMethod // nil: none
 	Client *http.Client         // nil: http.DefaultClient
+	// Limits bound what is fetched of a branch; zero: 64 MiB as sent, 192 MiB unpacked, 200,000 files and folders.
+	Limits pack.Limits
 }
 
 // Change is what a branch is to hold.
@@ -65,6 +70,13 @@ type Change struct {
 	Message     string
 	// Now is the time of the commit.
 	Now func() time.Time
+}
+
+func (r Repository) limits() pack.Limits {
+	if r.Limits != (pack.Limits{}) {
+		return r.Limits
+	}
+	return maxFetch
 }
 
 // Result is what has become of a Change.
@@ -108,9 +120,15 @@ func (r Repository) Commit(ctx context.Context, change Change) (Result, error) {
 }
 
 func (r Repository) attempt(ctx context.Context, change Change) (Result, error) {
-	store := memory.NewStorage()
+	dir, err := os.MkdirTemp("", "slipway-commit-")
+	if err != nil {
+		return Result{}, fmt.Errorf("making a folder to fetch into: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	store := pack.Open(dir)
+	defer store.Close()
 	branch := plumbing.NewBranchReferenceName(change.Branch)
-	tip, root, err := r.fetch(ctx, store, branch)
+	tip, root, err := r.fetch(ctx, store, dir, branch)
 	if err != nil {
 		return Result{}, err
 	}
@@ -139,11 +157,11 @@ func (r Repository) attempt(ctx context.Context, change Change) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	var pack bytes.Buffer
-	if _, err := packfile.NewEncoder(&pack, store, false).Encode(append(build.made, id), 0); err != nil {
+	var packed bytes.Buffer
+	if _, err := packfile.NewEncoder(&packed, store, false).Encode(append(build.made, id), 0); err != nil {
 		return Result{}, fmt.Errorf("packing the commit: %w", err)
 	}
-	if err := r.push(ctx, &packp.Command{Name: branch, Old: tip, New: id}, &pack); err != nil {
+	if err := r.push(ctx, &packp.Command{Name: branch, Old: tip, New: id}, &packed); err != nil {
 		return Result{}, err
 	}
 	return Result{Commit: id.String(), Made: true}, nil
@@ -164,9 +182,9 @@ func (r Repository) transport() (transport.Transport, *transport.Endpoint, error
 	return githttp.NewClient(client), endpoint, nil
 }
 
-// fetch brings a branch's newest commit and its tree. A branch or a repository that is not there is zero: the push shows
+// fetch brings a branch's newest commit and its tree into store, which is in dir. A branch or a repository that is not there is zero: the push shows
 // whether it may be made.
-func (r Repository) fetch(ctx context.Context, store *memory.Storage, branch plumbing.ReferenceName) (tip, root plumbing.Hash, err error) {
+func (r Repository) fetch(ctx context.Context, store *pack.Repository, dir string, branch plumbing.ReferenceName) (tip, root plumbing.Hash, err error) {
 	client, endpoint, err := r.transport()
 	if err != nil {
 		return tip, root, err
@@ -206,11 +224,11 @@ func (r Repository) fetch(ctx context.Context, store *memory.Storage, branch plu
 		return tip, root, err
 	}
 	defer answer.Close()
-	limited := &limit{from: packOf(request.Capabilities, answer), left: maxPack}
-	if err := packfile.UpdateObjectStorage(store, limited); err != nil {
-		if limited.left < 0 {
-			err = ErrTooLarge
-		}
+	_, err = pack.Store(ctx, dir, packOf(request.Capabilities, answer), r.limits())
+	if limit, is := errors.AsType[*pack.LimitError](err); is {
+		return tip, root, fmt.Errorf("%w: branch %s has %s", ErrTooLarge, branch.Short(), limit.Said())
+	}
+	if err != nil {
 		return tip, root, fmt.Errorf("fetching branch %s: %w", branch.Short(), err)
 	}
 	commit, err := object.GetCommit(store, tip)
@@ -228,19 +246,6 @@ func packOf(granted *capability.List, answer io.Reader) io.Reader {
 		return sideband.NewDemuxer(sideband.Sideband, answer)
 	}
 	return answer
-}
-
-type limit struct {
-	from io.Reader
-	left int64
-}
-
-func (l *limit) Read(p []byte) (int, error) {
-	n, err := l.from.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n, ErrTooLarge
-	}
-	return n, err
 }
 
 // push moves a branch, if it is still where it was.

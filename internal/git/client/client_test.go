@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"slipway.dev/slipway/internal/git/client"
+	"slipway.dev/slipway/internal/git/pack"
 	"slipway.dev/slipway/internal/git/server"
 )
 
@@ -108,6 +110,37 @@ func TestCommitConcurrently(t *testing.T) {
 		}
 	}
 	git(t, dir, "fsck", "--full", "--strict")
+}
+
+// TestCommitToLargeBranch: a branch that is small as it is sent and large when it is unpacked is not fetched, whether
+// files or their number make it large; nothing of it is left.
+func TestCommitToLargeBranch(t *testing.T) {
+	url, _ := serve(t)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	repo := client.Repository{URL: url + "/slipway/config.git"}
+	if _, err := repo.Commit(t.Context(), change("a", map[string]string{"zeros": strings.Repeat("\x00", 8<<20), "other": "x"})); err != nil {
+		t.Fatal(err)
+	}
+	plenty := pack.Limits{Packed: 1 << 20, Unpacked: 9 << 20, Objects: 5}
+	for want, lower := range map[string]func(*pack.Limits){
+		"too large to be fetched: branch main has files and folders of more than 8 MiB, unpacked": func(l *pack.Limits) { l.Unpacked = 8 << 20 },
+		"too large to be fetched: branch main has more than 4 files, folders and commits":         func(l *pack.Limits) { l.Objects = 4 },
+		"too large to be fetched: branch main has more than 1 KiB, compressed":                    func(l *pack.Limits) { l.Packed = 1 << 10 },
+	} {
+		repo.Limits = plenty
+		lower(&repo.Limits)
+		if _, err := repo.Commit(t.Context(), change("b", map[string]string{"c": "d"})); !errors.Is(err, client.ErrTooLarge) || err.Error() != want {
+			t.Errorf("Commit = %v, want %s", err, want)
+		}
+	}
+	repo.Limits = plenty
+	if result, err := repo.Commit(t.Context(), change("b", map[string]string{"c": "d"})); err != nil || !result.Made {
+		t.Errorf("within the limits: %+v, %v", result, err)
+	}
+	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
 }
 
 func TestCommitRefusesPaths(t *testing.T) {

@@ -29,6 +29,8 @@ const (
 	limit = 2 * time.Minute
 	// againAfter is how soon to try again after a failure.
 	againAfter = 5 * time.Second
+	// largeAgain is the same after a branch was too large, which is fetched for nothing each time.
+	largeAgain = time.Hour
 )
 
 // Options says how GitCommits are done. Secrets must be set.

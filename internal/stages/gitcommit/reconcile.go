@@ -2,6 +2,7 @@ package gitcommit
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,8 @@ type reconciler struct {
 type failure struct {
 	reason  string
 	message string
-	settled bool // trying again helps only when the spec changes
+	settled bool          // trying again helps only when the spec changes
+	again   time.Duration // how soon to try again; 0: againAfter
 }
 
 func (f *failure) Error() string { return f.message }
@@ -99,7 +101,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if problem == nil || problem.settled {
 		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{RequeueAfter: againAfter}, nil
+	return ctrl.Result{RequeueAfter: cmp.Or(problem.again, againAfter)}, nil
 }
 
 func isDone(commit *v1alpha1.GitCommit, digest string) bool {
@@ -248,7 +250,7 @@ func asFailure(err error, where place) *failure {
 	case errors.Is(err, gitclient.ErrNotFound):
 		return failed(v1alpha1.ReasonNotFound, "There is no repository %s, or it is private: create it, or correct the address.", at)
 	case errors.Is(err, gitclient.ErrTooLarge):
-		return failed(v1alpha1.ReasonTooLarge, "%s: %v. Give the configuration a repository or a branch of its own.", at, gitclient.ErrTooLarge)
+		return &failure{reason: v1alpha1.ReasonTooLarge, again: largeAgain, message: fmt.Sprintf("%s is %v. Give the configuration a repository or a branch of its own.", at, err)}
 	case errors.Is(err, gitclient.ErrRefused):
 		return failed(v1alpha1.ReasonRefused, "%s does not take the commit: %v. It is tried again by itself.", at, err)
 	}

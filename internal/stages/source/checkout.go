@@ -20,8 +20,25 @@ import (
 // maxModules is how deep submodules may be nested.
 const maxModules = 5
 
-// checkout writes a commit's files into dir, as far as budget bytes go. visit is called for each submodule.
-func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix string, budget *int64, most int64, visit func(name string, hash plumbing.Hash) error) error {
+// budget is how much was unpacked of what may be, of a repository with its submodules.
+type budget struct {
+	limits         limits
+	files, entries int64
+}
+
+// add counts a file or a folder. A commit of a few kilobytes can hold millions: the same ones, over and over.
+func (b *budget) add(size int64) error {
+	if b.entries++; b.entries > b.limits.entries {
+		return tooLarge("The source has more than %d files and folders, and no more are unpacked. Keep what is no source elsewhere.", b.limits.entries)
+	}
+	if b.files += size; b.files > b.limits.files {
+		return tooLarge("The files of the source are larger than %d MiB, and no more is unpacked. Keep what is no source elsewhere.", b.limits.files>>20)
+	}
+	return nil
+}
+
+// checkout writes a commit's files into dir, as far as the budget goes. visit is called for each submodule.
+func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix string, budget *budget, visit func(name string, hash plumbing.Hash) error) error {
 	tree, err := of.Tree()
 	if err != nil {
 		return fmt.Errorf("reading commit %s: %w", of.Hash, err)
@@ -44,14 +61,15 @@ func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix strin
 			return failed(v1alpha1.ReasonUnpackable, "Commit %s holds the path %q, which leads out of it.", of.Hash, name)
 		}
 		switch entry.Mode {
-		case filemode.Dir:
-			err = dir.MkdirAll(name, 0o755)
-		case filemode.Submodule:
-			if err = dir.MkdirAll(name, 0o755); err == nil {
+		case filemode.Dir, filemode.Submodule:
+			if err = budget.add(0); err == nil {
+				err = dir.MkdirAll(name, 0o755)
+			}
+			if err == nil && entry.Mode == filemode.Submodule {
 				err = visit(name, entry.Hash)
 			}
 		default:
-			err = write(tree, dir, name, entry, budget, most)
+			err = write(tree, dir, name, entry, budget)
 		}
 		if err != nil {
 			return err
@@ -59,13 +77,13 @@ func checkout(ctx context.Context, of *object.Commit, dir *os.Root, prefix strin
 	}
 }
 
-func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry, budget *int64, most int64) error {
+func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry, budget *budget) error {
 	file, err := tree.TreeEntryFile(&entry)
 	if err != nil {
 		return fmt.Errorf("reading %s: %w", name, err)
 	}
-	if *budget -= file.Size; *budget < 0 {
-		return tooLarge("The files of the source are larger than %d MiB, and no more is unpacked. Keep what is no source elsewhere.", most>>20)
+	if err := budget.add(file.Size); err != nil {
+		return err
 	}
 	if entry.Mode == filemode.Symlink {
 		target, err := file.Contents()

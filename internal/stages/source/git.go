@@ -12,10 +12,7 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/cache"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
@@ -23,10 +20,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
 	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	gitclient "slipway.dev/slipway/internal/git/client"
+	"slipway.dev/slipway/internal/git/pack"
 )
 
 const (
@@ -34,18 +31,23 @@ const (
 	lookTimeout = 5 * time.Minute
 	// storeTimeout bounds the push of an artifact to the environment's own registry.
 	storeTimeout = 2 * time.Minute
-	// maxPack is how much of a repository with its submodules is fetched, and of an image's layers, compressed, in bytes.
-	maxPack = 100 << 20
 	// maxFiles is how many bytes the files of a source may have. They are packed in memory, and the controller has
 	// 512 MiB.
 	maxFiles = 100 << 20
-	// largeObject is from which size on an object of a repository is not held in memory to be read.
-	largeObject = 1 << 20
+	// maxEntries is how many files and folders a source may have; as many as an artifact may.
+	maxEntries = 200_000
 )
 
-// limits are how many bytes of a repository with its submodules, or of an image's layers, may be fetched, compressed, and
-// how many the files of a source may have.
-type limits struct{ pack, files int64 }
+// maxFetch bounds what of a repository with its submodules is fetched. Four at a time have to fit into the controller's
+// scratch folder, of 4 GiB: as they are sent, as objects that were made of differences, twice, and as files.
+var maxFetch = pack.Limits{Packed: 100 << 20, Unpacked: 400 << 20, Objects: 250_000}
+
+// limits are how much of a repository with its submodules may be fetched (and of an image's layers, as many bytes), how
+// many bytes the files of a source may have, and how many files and folders there may be.
+type limits struct {
+	fetch          pack.Limits
+	files, entries int64
+}
 
 // repository is a git repository, and how to get in.
 type repository struct {
@@ -53,7 +55,7 @@ type repository struct {
 	auth   transport.AuthMethod
 	client *http.Client
 	limits limits
-	left   *int64 // of limits.pack, for the repository and its submodules
+	left   *pack.Limits // of limits.fetch, for the repository and its submodules
 }
 
 // commit is what of a repository a reference means now.
@@ -172,37 +174,46 @@ func (r repository) newest(offered *packp.AdvRefs, all map[plumbing.ReferenceNam
 	return r.named(offered, all, plumbing.NewTagReferenceName(tag), "tag", tag)
 }
 
-// fetch brings a commit with its files into a storage below dir, without its history where the server can do that.
-func (r repository) fetch(ctx context.Context, session transport.UploadPackSession, offered *packp.AdvRefs, hash plumbing.Hash, dir string) (*object.Commit, error) {
-	storage := filesystem.NewStorageWithOptions(osfs.New(dir), cache.NewObjectLRU(8*cache.MiByte), filesystem.Options{LargeObjectThreshold: largeObject})
+// fetch brings a commit with its files into a repository in dir, without its history where the server can do that. The
+// repository is to be closed when the commit was read.
+func (r repository) fetch(ctx context.Context, session transport.UploadPackSession, offered *packp.AdvRefs, hash plumbing.Hash, dir string) (*object.Commit, io.Closer, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(offered.Capabilities)
 	request.Wants = []plumbing.Hash{hash}
 	if offered.Capabilities.Supports(capability.Shallow) {
 		if err := request.Capabilities.Set(capability.Shallow); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		request.Depth = packp.DepthCommits(1)
 	}
 	answer, err := session.UploadPack(ctx, request)
 	if err != nil {
 		if strings.Contains(err.Error(), "not our ref") || errors.Is(err, transport.ErrEmptyUploadPackRequest) {
-			return nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s, or does not give out commits that no branch or tag points to.", r.url, hash)
+			return nil, nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s, or does not give out commits that no branch or tag points to.", r.url, hash)
 		}
-		return nil, r.explain(err)
+		return nil, nil, r.explain(err)
 	}
 	defer answer.Close()
-	limited := &limitedReader{inner: packOf(request.Capabilities, answer), left: r.left}
-	if err := packfile.UpdateObjectStorage(storage, limited); err != nil {
-		if *r.left < 0 {
-			return nil, tooLarge("%s, with its submodules, is larger than %d MiB, and no more is fetched.", r.url, r.limits.pack>>20)
-		}
-		return nil, fmt.Errorf("fetching commit %s: %w", hash, err)
+	stored, err := pack.Store(ctx, dir, packOf(request.Capabilities, answer), *r.left)
+	if limit, is := errors.AsType[*pack.LimitError](err); is {
+		limit.Limit = r.limits.fetch.Of(limit.Of)
+		return nil, nil, tooLarge("%s, with its submodules, is too large to be fetched: it has %s. Keep what is no source elsewhere.", r.url, limit.Said())
 	}
-	found, err := object.GetCommit(storage, hash)
+	if err != nil {
+		return nil, nil, fmt.Errorf("fetching commit %s: %w", hash, err)
+	}
+	r.left.Packed -= stored.Packed
+	r.left.Unpacked -= stored.Unpacked
+	r.left.Objects -= int64(stored.Objects)
+	fetched := pack.Open(dir)
+	found, err := object.GetCommit(fetched, hash)
+	if err == nil {
+		return found, fetched, nil
+	}
+	_ = fetched.Close()
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s.", r.url, hash)
+		return nil, nil, failed(v1alpha1.ReasonReferenceNotFound, "%s has no commit %s.", r.url, hash)
 	}
-	return found, err
+	return nil, nil, err
 }
 
 // packOf takes the pack out of what a server sends beside it.
@@ -214,20 +225,6 @@ func packOf(granted *capability.List, answer io.Reader) io.Reader {
 		return sideband.NewDemuxer(sideband.Sideband, answer)
 	}
 	return answer
-}
-
-// limitedReader fails when there is more than may be.
-type limitedReader struct {
-	inner io.Reader
-	left  *int64
-}
-
-func (l *limitedReader) Read(p []byte) (int, error) {
-	n, err := l.inner.Read(p)
-	if *l.left -= int64(n); *l.left < 0 {
-		return n, errors.New("there is more than may be fetched")
-	}
-	return n, err
 }
 
 // scratch is a folder for one look, which is to be removed.

@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/git/pack"
 )
 
 // noise is what cannot be compressed.
@@ -40,7 +41,7 @@ func noise(seed byte, size int) string {
 // TestSubmodulesShareTheLimit: neither repository is too large, both together are.
 func TestSubmodulesShareTheLimit(t *testing.T) {
 	w := newWorld(t, fromGit(func(s *v1alpha1.SourceSpec) { s.Git.RecurseSubmodules = true }))
-	w.limits.pack = 1 << 20
+	w.limits.fetch.Packed = 1 << 20
 	library, dir := w.repo("library"), w.repo("app")
 	w.commit(library, map[string]string{"noise": noise(1, 700<<10)})
 	w.commit(dir, map[string]string{"noise": noise(2, 700<<10)})
@@ -50,7 +51,7 @@ func TestSubmodulesShareTheLimit(t *testing.T) {
 	w.run(dir, "config", "-f", ".gitmodules", "submodule.lib.url", "../library")
 	w.commit(dir, nil)
 	source, _ = w.reconcile()
-	w.want(source, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, "with its submodules, is larger than 1 MiB, and no more is fetched")
+	w.want(source, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, "with its submodules, is too large to be fetched: it has more than 1 MiB, compressed")
 }
 
 // TestLayersShareTheLimit: neither layer is too large, both together are.
@@ -116,13 +117,13 @@ func TestLargeLayers(t *testing.T) {
 	if err := remote.Write(tag, image); err != nil {
 		t.Fatal(err)
 	}
-	w.limits.pack = 1 << 20
+	w.limits.fetch.Packed = 1 << 20
 	found, result := w.reconcile()
 	w.want(found, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, "The layers of localhost:5000/bundle are larger than 1 MiB, compressed, and no more is pulled.")
 	if result.RequeueAfter != largeAgain {
 		t.Errorf("it is looked at again after %v", result.RequeueAfter)
 	}
-	w.limits.pack = 2 << 20
+	w.limits.fetch.Packed = 2 << 20
 	found, _ = w.reconcile()
 	w.want(found, metav1.ConditionTrue, v1alpha1.ReasonStored, "")
 }
@@ -131,7 +132,7 @@ func TestLargeLayers(t *testing.T) {
 func TestLargeFiles(t *testing.T) {
 	w := newWorld(t, fromGit(nil))
 	dir := w.repo("app")
-	want := map[string]string{"one": noise(1, 3*largeObject), "other": noise(2, 2*largeObject), "small": "x"}
+	want := map[string]string{"one": noise(1, 3*pack.LargeObject), "other": noise(2, 2*pack.LargeObject), "small": "x"}
 	want["two"] = want["one"] + "more"
 	w.commit(dir, want)
 	w.run(dir, "repack", "-adfq")

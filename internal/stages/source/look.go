@@ -51,17 +51,18 @@ func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, kno
 	if err := os.MkdirAll(files, 0o755); err != nil {
 		return fetched{}, err
 	}
-	of, err := repo.fetch(ctx, session, offered, found.hash, objects)
+	of, opened, err := repo.fetch(ctx, session, offered, found.hash, objects)
 	if err != nil {
 		return fetched{}, err
 	}
+	defer opened.Close()
 	root, err := os.OpenRoot(files)
 	if err != nil {
 		return fetched{}, err
 	}
 	defer root.Close()
-	budget := r.limits.files
-	err = r.unpackCommit(ctx, repo, of, root, unpacking{dir: dir, budget: &budget, modules: source.Spec.Git.RecurseSubmodules})
+	budget := &budget{limits: r.limits}
+	err = r.unpackCommit(ctx, repo, of, root, unpacking{dir: dir, budget: budget, modules: source.Spec.Git.RecurseSubmodules})
 	return fetched{revision: found.revision, dir: files}, err
 }
 
@@ -70,7 +71,7 @@ type unpacking struct {
 	dir     string // for objects
 	prefix  string
 	depth   int
-	budget  *int64
+	budget  *budget
 	modules bool
 }
 
@@ -80,7 +81,7 @@ func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *obje
 	if err != nil {
 		return err
 	}
-	return checkout(ctx, of, root, u.prefix, u.budget, r.limits.files, func(name string, hash plumbing.Hash) error {
+	return checkout(ctx, of, root, u.prefix, u.budget, func(name string, hash plumbing.Hash) error {
 		if !u.modules {
 			return nil
 		}
@@ -97,10 +98,11 @@ func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *obje
 			return err
 		}
 		defer session.Close()
-		commit, err := below.fetch(ctx, session, offered, hash, filepath.Join(u.dir, "modules", strings.ReplaceAll(name, "/", "_")))
+		commit, opened, err := below.fetch(ctx, session, offered, hash, filepath.Join(u.dir, "modules", strings.ReplaceAll(name, "/", "_")))
 		if err != nil {
 			return err
 		}
+		defer opened.Close()
 		next := u
 		next.prefix, next.depth = name, u.depth+1
 		return r.unpackCommit(ctx, below, commit, root, next)
@@ -128,7 +130,7 @@ func sameHost(a, b string) bool {
 
 // repository is what a Source names, with the credentials that its secret has.
 func (r *reconciler) repository(ctx context.Context, source *v1alpha1.Source) (repository, error) {
-	left := r.limits.pack
+	left := r.limits.fetch
 	repo := repository{url: source.Spec.Git.URL, client: &http.Client{Transport: r.git}, limits: r.limits, left: &left}
 	if source.Spec.Git.SecretRef == nil {
 		return repo, nil

@@ -78,14 +78,14 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 // fits refuses layers that are too large to pull, before any is: what they unpack to says nothing about that, and no more
 // of a layer is read than the size that its manifest names.
 func (r *reconciler) fits(image string, layers []v1.Layer) error {
-	left := r.limits.pack
+	left := r.limits.fetch.Packed
 	for _, layer := range layers {
 		size, err := layer.Size()
 		if err != nil {
 			return failed(v1alpha1.ReasonUnpackable, "%s does not hold a source: %v", image, err)
 		}
 		if size < 0 || size > left {
-			return tooLarge("The layers of %s are larger than %d MiB, compressed, and no more is pulled.", image, r.limits.pack>>20)
+			return tooLarge("The layers of %s are larger than %d MiB, compressed, and no more is pulled.", image, r.limits.fetch.Packed>>20)
 		}
 		left -= size
 	}

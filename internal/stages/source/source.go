@@ -104,7 +104,7 @@ func newReconciler(cluster client.Client, accounts client.Reader, options Option
 	}
 	return &reconciler{
 		streams:     streams,
-		limits:      limits{pack: maxPack, files: maxFiles},
+		limits:      limits{fetch: maxFetch, files: maxFiles, entries: maxEntries},
 		timeout:     lookTimeout,
 		packing:     semaphore.NewWeighted(maxFiles),
 		client:      cluster,

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -37,6 +38,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/git/pack"
 	"slipway.dev/slipway/internal/tree"
 )
 
@@ -198,6 +200,8 @@ func fromGit(change func(*v1alpha1.SourceSpec)) *v1alpha1.Source {
 }
 
 func TestFollowsABranch(t *testing.T) {
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
 	w := newWorld(t, fromGit(nil))
 	dir := w.repo("app")
 	if err := os.Symlink("sub/a", filepath.Join(dir, "link")); err != nil {
@@ -246,7 +250,7 @@ func TestFollowsABranch(t *testing.T) {
 	if last.Status.Artifact.Digest == source.Status.Artifact.Digest || w.files(last)["main.go"] != "package other" {
 		t.Errorf("artifact %+v after a change", last.Status.Artifact)
 	}
-	left, err := filepath.Glob(filepath.Join(os.TempDir(), "slipway-source-*"))
+	left, err := os.ReadDir(temporary)
 	if err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
@@ -397,15 +401,18 @@ func TestGitTroubles(t *testing.T) {
 	}
 }
 
-// TestTheLastArtifactStays while a branch is away, and is stored again by a registry that has lost it.
 // TestHugeRepositories has a source that is larger than may be fetched, or unpacked: it is not fetched again and again.
 func TestHugeRepositories(t *testing.T) {
 	for name, test := range map[string]struct {
 		limits limits
 		want   string
 	}{
-		"to fetch":  {limits{pack: 1 << 20, files: 1 << 30}, "is larger than 1 MiB, and no more is fetched"},
-		"to unpack": {limits{pack: 1 << 30, files: 1 << 20}, "larger than 1 MiB, and no more is unpacked"},
+		"to fetch":     {limits{fetch: pack.Limits{Packed: 1 << 20, Unpacked: 1 << 30, Objects: 99}, files: 1 << 30, entries: 99}, "more than 1 MiB, compressed"},
+		"to hold":      {limits{fetch: pack.Limits{Packed: 1 << 30, Unpacked: 8 << 20, Objects: 99}, files: 1 << 30, entries: 99}, "files and folders of more than 8 MiB, unpacked"},
+		"many objects": {limits{fetch: pack.Limits{Packed: 1 << 30, Unpacked: 1 << 30, Objects: 4}, files: 1 << 30, entries: 99}, "more than 4 files, folders and commits"},
+		"to unpack":    {limits{fetch: pack.Limits{Packed: 1 << 30, Unpacked: 1 << 30, Objects: 99}, files: 1 << 20, entries: 99}, "larger than 1 MiB, and no more is unpacked"},
+		// The same folder of two files, many times, which is two objects.
+		"many files": {limits{fetch: pack.Limits{Packed: 1 << 30, Unpacked: 1 << 30, Objects: 99}, files: 1 << 30, entries: 50}, "more than 50 files and folders"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, fromGit(nil))
@@ -413,12 +420,17 @@ func TestHugeRepositories(t *testing.T) {
 			noise := make([]byte, 2<<20)
 			rand.NewChaCha8([32]byte{}).Read(noise) // which cannot be compressed
 			dir := w.repo("app")
-			w.commit(dir, map[string]string{"noise": string(noise)})
+			files := map[string]string{"noise": string(noise), "zeros": strings.Repeat("\x00", 8<<20)}
+			for i := range 20 {
+				files[fmt.Sprintf("folder%d/one", i)], files[fmt.Sprintf("folder%d/two", i)] = "x", "x"
+			}
+			w.commit(dir, files)
 			source, result := w.reconcile()
 			w.want(source, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, test.want)
 			if result.RequeueAfter != largeAgain {
 				t.Errorf("it is looked at again after %v", result.RequeueAfter)
 			}
+			w.run(dir, "rm", "-q", "-r", ".")
 			w.commit(dir, map[string]string{"noise": "less"})
 			source, _ = w.reconcile()
 			w.want(source, metav1.ConditionTrue, v1alpha1.ReasonStored, "")
@@ -426,6 +438,7 @@ func TestHugeRepositories(t *testing.T) {
 	}
 }
 
+// TestTheLastArtifactStays while a branch is away, and is stored again by a registry that has lost it.
 func TestTheLastArtifactStays(t *testing.T) {
 	w := newWorld(t, fromGit(func(s *v1alpha1.SourceSpec) { s.Git.Ref.Branch = "main" }))
 	dir := w.repo("app")
