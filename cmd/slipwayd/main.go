@@ -22,7 +22,11 @@ func main() {
 	stop()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(os.Stderr, "Error:", err)
-		os.Exit(1)
+		code := 1
+		if special, is := errors.AsType[*exitError](err); is {
+			code = special.code
+		}
+		os.Exit(code)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	cartov1alpha1 "slipway.dev/slipway/api/carto/v1alpha1"
@@ -32,9 +31,15 @@ const (
 	testContainer  = "test"
 )
 
-// newJob is the Job of a run, with a folder of the node for caches or without. Its name is the run's, so that a run never
-// has two.
-func newJob(run *v1alpha1.TestRun, image string, cache bool) *batchv1.Job {
+// means are what the cluster lets a Job have.
+type means struct {
+	image   string // slipwayd's own, which fetches the source
+	cache   bool   // whether there is a folder of the node for caches
+	inPlace bool   // whether the cluster mounts images as volumes, so that the tests' container can fetch
+}
+
+// newJob is the Job of a run. Its name is the run's, so that a run never has two.
+func newJob(run *v1alpha1.TestRun, with means) *batchv1.Job {
 	definition := run.Spec.Definition
 	timeout := defaultTimeout
 	if definition.Timeout != nil && definition.Timeout.Duration > 0 {
@@ -55,7 +60,7 @@ func newJob(run *v1alpha1.TestRun, image string, cache bool) *batchv1.Job {
 		Spec: batchv1.JobSpec{
 			BackoffLimit:          new(int32(0)), // a red test is red; a flaky one is to be seen
 			ActiveDeadlineSeconds: new(int64(timeout.Seconds())),
-			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks, Annotations: notes}, Spec: newPod(run, image, cache)},
+			Template:              corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: marks, Annotations: notes}, Spec: newPod(run, with)},
 		},
 	}
 }
@@ -66,7 +71,7 @@ func copied(to, from map[string]string, key string) {
 	}
 }
 
-func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
+func newPod(run *v1alpha1.TestRun, with means) corev1.PodSpec {
 	definition := run.Spec.Definition
 	user := nonroot
 	if definition.RunAsUser != nil {
@@ -74,7 +79,7 @@ func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
 	}
 	volumes := []corev1.Volume{emptyDir("workspace"), emptyDir("tmp")}
 	mounts := []corev1.VolumeMount{{Name: "workspace", MountPath: workspace}, {Name: "tmp", MountPath: "/tmp"}}
-	if cache {
+	if with.cache {
 		volumes = append(volumes, corev1.Volume{Name: cacheVolume, VolumeSource: corev1.VolumeSource{
 			HostPath: &corev1.HostPathVolumeSource{Path: nodeCache, Type: new(corev1.HostPathDirectoryOrCreate)},
 		}})
@@ -84,11 +89,7 @@ func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
 		AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 		Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
 	}
-	fetch := []string{"fetch"}
-	if run.Spec.Source.Digest != "" {
-		fetch = append(fetch, "--digest="+run.Spec.Source.Digest)
-	}
-	return corev1.PodSpec{
+	pod := corev1.PodSpec{
 		RestartPolicy:                corev1.RestartPolicyNever,
 		ServiceAccountName:           testAccount,
 		AutomountServiceAccountToken: new(false),
@@ -98,15 +99,8 @@ func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
 			SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 		},
 		Volumes: volumes,
-		InitContainers: []corev1.Container{{
-			Name: fetchContainer, Image: image, Args: append(fetch, run.Spec.Source.URL, workspace),
-			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
-			VolumeMounts:             []corev1.VolumeMount{{Name: "workspace", MountPath: workspace}},
-			SecurityContext:          restricted,
-			Resources:                corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi")}},
-		}},
 		Containers: []corev1.Container{{
-			Name: testContainer, Image: definition.Image, Command: definition.Command, Env: variables(run, cache),
+			Name: testContainer, Image: definition.Image, Command: definition.Command, Env: variables(run, with.cache),
 			WorkingDir:               path.Join(workspace, path.Join("/", run.Spec.Source.SubPath)),
 			TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,
 			VolumeMounts:             mounts,
@@ -114,6 +108,12 @@ func newPod(run *v1alpha1.TestRun, image string, cache bool) corev1.PodSpec {
 			Resources:                definition.Resources,
 		}},
 	}
+	if with.inPlace && roomToFetch(definition.Resources.Limits) {
+		fetchInPlace(&pod, run, with.image)
+	} else {
+		fetchBefore(&pod, run, with.image, restricted)
+	}
+	return pod
 }
 
 func emptyDir(name string) corev1.Volume {

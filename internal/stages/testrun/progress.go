@@ -92,7 +92,7 @@ func failed(job *batchv1.Job, pod *corev1.Pod, refused string, condition batchv1
 			if ended == nil || ended.ExitCode == 0 {
 				continue
 			}
-			what := "The tests are red"
+			what := cmp.Or(endedEarly(ended.ExitCode, ended.Message), "The tests are red")
 			if container.Name == fetchContainer {
 				what = "The source could not be fetched"
 			}

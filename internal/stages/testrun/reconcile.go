@@ -42,6 +42,7 @@ type reconciler struct {
 	made       client.Reader // the Jobs and pods of runs
 	live       client.Reader // asks the API server
 	image      string
+	server     *server
 	identities *identity.Pool
 	log        *slog.Logger
 }
@@ -127,13 +128,16 @@ func (r *reconciler) makeJob(ctx context.Context, run *v1alpha1.TestRun) (progre
 	if err := ensureAccount(ctx, who, run.Namespace); err != nil {
 		return refusal(err)
 	}
-	cache := run.Spec.Definition.Cache
-	if cache {
-		if cache, err = r.mayCache(ctx, run); err != nil {
+	with := means{image: r.image, cache: run.Spec.Definition.Cache}
+	if with.cache {
+		if with.cache, err = r.mayCache(ctx, run); err != nil {
 			return progress{}, err
 		}
 	}
-	job := newJob(run, r.image, cache)
+	if with.inPlace, err = r.server.mountsImages(ctx); err != nil {
+		return progress{}, err
+	}
+	job := newJob(run, with)
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(job)
 	if err != nil {
 		return progress{}, fmt.Errorf("writing the job of test run %s: %w", run.Name, err)

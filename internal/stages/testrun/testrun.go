@@ -11,6 +11,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,7 +80,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	if err := mgr.Add(made); err != nil {
 		return err
 	}
-	r := &reconciler{made: made, client: mgr.GetClient(), live: mgr.GetAPIReader(), image: options.Image, identities: options.Identities, log: options.Logger}
+	asks, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	r := &reconciler{server: &server{api: asks}, made: made, client: mgr.GetClient(), live: mgr.GetAPIReader(), image: options.Image, identities: options.Identities, log: options.Logger}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("testrun").
 		For(&v1alpha1.TestRun{}).

@@ -1,6 +1,7 @@
 package testrun
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,10 +86,20 @@ func TestVariables(t *testing.T) {
 
 // TestJobStaysInside: whatever a run says, the command starts below the workspace, not as root, without a token.
 func TestJobStaysInside(t *testing.T) {
-	job := newJob(newRun(func(r *v1alpha1.TestRun) { r.Spec.Source.SubPath = "../../etc" }), "slipwayd@"+digest, false)
+	for _, inPlace := range []bool{false, true} {
+		jobStaysInside(t, inPlace)
+	}
+}
+
+func jobStaysInside(t *testing.T, inPlace bool) {
+	t.Helper()
+	job := newJob(newRun(func(r *v1alpha1.TestRun) { r.Spec.Source.SubPath = "../../etc" }), means{image: "slipwayd@" + digest, inPlace: inPlace})
 	pod := job.Spec.Template.Spec
-	if got := pod.Containers[0].WorkingDir; got != "/workspace/etc" {
+	if got := pod.Containers[0].WorkingDir; !inPlace && got != "/workspace/etc" {
 		t.Errorf("working directory %s", got)
+	}
+	if got := pod.Containers[0].Command; inPlace && !slices.Contains(got, "--in=etc") {
+		t.Errorf("command %s", got)
 	}
 	if *pod.AutomountServiceAccountToken || pod.ServiceAccountName != testAccount || !*pod.SecurityContext.RunAsNonRoot || *job.Spec.BackoffLimit != 0 || *job.Spec.ActiveDeadlineSeconds != 600 {
 		t.Errorf("job %+v", job.Spec)
@@ -134,6 +145,12 @@ func TestProgress(t *testing.T) {
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests are red (exit code 1). `kubectl logs --namespace ns job/run-1` shows all that was said.\n--- FAIL: TestX"},
 		{"not fetched", batchv1.JobCondition{Type: batchv1.JobFailed}, pod([]corev1.ContainerStatus{terminated(fetchContainer, 1, "Error: 404")}, nil),
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The source could not be fetched (exit code 1). `kubectl logs --namespace ns job/run-1` shows all that was said.\nError: 404"},
+		{"not fetched in place", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 125, "slipwayd: 404\n")}),
+			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The source could not be fetched (exit code 125). `kubectl logs --namespace ns job/run-1` shows all that was said.\nslipwayd: 404"},
+		{"no such command", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 127, "slipwayd: running gox: not found")}),
+			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The test command could not be run (exit code 127). `kubectl logs --namespace ns job/run-1` shows all that was said.\nslipwayd: running gox: not found"},
+		{"a test with that code", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 125, "git bisect: skip")}),
+			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests are red (exit code 125). `kubectl logs --namespace ns job/run-1` shows all that was said.\ngit bisect: skip"},
 		{"too long", batchv1.JobCondition{Type: batchv1.JobFailed, Reason: "DeadlineExceeded"}, waiting("ErrImagePull", "no"), metav1.ConditionFalse, v1alpha1.ReasonTimedOut,
 			"The tests took longer than 600s. The container test waits: ErrImagePull: no"},
 		{"evicted", batchv1.JobCondition{}, &corev1.Pod{Status: corev1.PodStatus{
@@ -143,7 +160,7 @@ func TestProgress(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			job := newJob(newRun(nil), "slipwayd", false)
+			job := newJob(newRun(nil), means{image: "slipwayd"})
 			if test.condition.Type != "" {
 				test.condition.Status = corev1.ConditionTrue
 				job.Status.Conditions = []batchv1.JobCondition{test.condition}
@@ -157,7 +174,7 @@ func TestProgress(t *testing.T) {
 
 // TestRefused has a Job whose pods the API server refuses, before and after its time is up.
 func TestRefused(t *testing.T) {
-	job := newJob(newRun(nil), "slipwayd", true)
+	job := newJob(newRun(nil), means{image: "slipwayd", cache: true})
 	const why = "The pod cannot be made: quota"
 	if got := progressOf(job, nil, why); got.status != metav1.ConditionUnknown || got.reason != v1alpha1.ReasonPending || got.message != why {
 		t.Errorf("%+v", got)
