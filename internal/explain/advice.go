@@ -5,6 +5,8 @@ import (
 	"regexp"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
 // refused is how the API server names a service account that may not do something of what the stages in a workload's
@@ -13,7 +15,7 @@ var refused = regexp.MustCompile(`User "system:serviceaccount:([^:"]+):([^:"]+)"
 
 // advice is what to do about a trouble, on a line of its own; "" where the trouble says it itself.
 func advice(namespace string, root, trouble *Node) string {
-	if trouble.Kind == "TestRun" && trouble.State == metav1.ConditionFalse {
+	if trouble.Kind == "TestRun" && trouble.State == metav1.ConditionFalse && root.Kind == v1alpha1.KindWorkload {
 		if stage := root.makerOf(trouble); stage != nil {
 			return fmt.Sprintf("\n`slipway logs %s -n %s --stage %s` shows all that was said.", root.Name, namespace, stage.Name)
 		}

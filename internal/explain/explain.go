@@ -1,5 +1,5 @@
-// Package explain reads how far a workload is in its supply chain, and beyond, in its delivery: as a tree of stages, and
-// as a paragraph that says why it is not Ready. It changes nothing, and prints nothing.
+// Package explain reads how far a workload is in its supply chain, and beyond, in its delivery, or a deliverable in its
+// delivery alone: as a tree of stages, and as a paragraph that says why it is not Ready. It changes nothing, and prints nothing.
 package explain
 
 import (
@@ -29,9 +29,9 @@ var (
 // lacks finds in a message of the choreographer that a stage was not stamped for want of an input.
 var lacks = regexp.MustCompile(`\(waiting for resource \[([^\]]+)\], which provides \[`)
 
-// Node is a workload, a stage of its chain, or what one of those has made.
+// Node is a workload or deliverable, a stage of its chain, or what one of those has made.
 type Node struct {
-	Name   string `json:"name"`             // of the workload, or of the resource in the chain
+	Name   string `json:"name"`             // of the workload or deliverable, or of the resource in the chain
 	Kind   string `json:"kind,omitempty"`   // of the object; "" before there is one
 	Object string `json:"object,omitempty"` // its name
 	// State is True when the node is Ready, False when something is wrong, and Unknown while it is on its way.
@@ -155,7 +155,7 @@ func (e *Explainer) stage(ctx context.Context, namespace string, resource v1alph
 	var err error
 	switch ref.Kind {
 	case v1alpha1.KindDeliverable:
-		err = e.deliverable(ctx, namespace, node)
+		_, err = e.deliverable(ctx, namespace, node)
 	case v1alpha1.KindRunnable:
 		err = e.runs(ctx, namespace, node)
 	case "GitCommit":
@@ -168,22 +168,22 @@ func (e *Explainer) stage(ctx context.Context, namespace string, resource v1alph
 	return node, err
 }
 
-// deliverable adds the stages of the delivery.
-func (e *Explainer) deliverable(ctx context.Context, namespace string, node *Node) error {
-	found, err := e.get(ctx, deliverables, namespace, node.Object)
-	if found == nil || err != nil {
-		return err
+// deliverable adds the stages of the delivery. found is false for a deliverable that is not there.
+func (e *Explainer) deliverable(ctx context.Context, namespace string, node *Node) (found bool, err error) {
+	object, err := e.get(ctx, deliverables, namespace, node.Object)
+	if object == nil || err != nil {
+		return false, err
 	}
 	deliverable := &v1alpha1.Deliverable{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, deliverable); err != nil {
-		return fmt.Errorf("reading deliverable %s/%s: %w", namespace, node.Object, err)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, deliverable); err != nil {
+		return false, fmt.Errorf("reading deliverable %s/%s: %w", namespace, node.Object, err)
 	}
 	node.Blueprint = deliverable.Status.DeliveryRef.Name
 	if node.State == metav1.ConditionTrue { // the chain does not ask how the delivery is
 		node.take(deliverable.Status.Conditions, deliverable.Status.ObservedGeneration < deliverable.Generation)
 	}
 	node.Children, err = e.stages(ctx, namespace, deliverable.Status.Resources)
-	return err
+	return true, err
 }
 
 // get returns nil for an object that is not there, or not any more.

@@ -24,7 +24,8 @@ var update = flag.Bool("update", false, "write the golden files anew")
 
 var now = time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
 
-// TestExplain has a cluster's objects and what is said about the workload default/hello in it.
+// TestExplain has a cluster's objects and what is said about the workload default/hello in it or, where the file's name
+// says so, the deliverable.
 func TestExplain(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -36,7 +37,15 @@ func TestExplain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			root, err := (&Explainer{objects: cluster(t, string(archive.Files[0].Data))}).Workload(t.Context(), "default", "hello")
+			argument := "hello"
+			if strings.HasPrefix(filepath.Base(file), "deliverable") {
+				argument = "deliverable/hello"
+			}
+			target, err := ParseTarget(argument)
+			if err != nil {
+				t.Fatal(err)
+			}
+			root, err := (&Explainer{objects: cluster(t, string(archive.Files[0].Data))}).Explain(t.Context(), "default", target)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,6 +106,24 @@ func TestNoSuchWorkload(t *testing.T) {
 	_, err := e.Workload(t.Context(), "default", "hello")
 	if err == nil || err.Error() != "there is no workload hello in namespace default" || len(hint.Of(err)) != 1 {
 		t.Errorf("%v, hints %q", err, hint.Of(err))
+	}
+	_, err = e.Deliverable(t.Context(), "default", "hello")
+	if err == nil || err.Error() != "there is no deliverable hello in namespace default" || len(hint.Of(err)) != 1 {
+		t.Errorf("%v, hints %q", err, hint.Of(err))
+	}
+}
+
+func TestParseTarget(t *testing.T) {
+	for argument, want := range map[string]Target{
+		"hello":                        {Kind: "Workload", Name: "hello"},
+		"workload/hello":               {Kind: "Workload", Name: "hello"},
+		"Deliverables.carto.run/hello": {Kind: "Deliverable", Name: "hello"},
+		"deliverable/hello":            {Kind: "Deliverable", Name: "hello"},
+		"":                             {}, "deliverable/": {}, "source/hello": {}, "workload/a/b": {},
+	} {
+		if got, err := ParseTarget(argument); got != want || (err == nil) != (want.Name != "") {
+			t.Errorf("%q is read as %+v, %v; want %+v", argument, got, err, want)
+		}
 	}
 }
 

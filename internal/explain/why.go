@@ -11,19 +11,22 @@ import (
 	"slipway.dev/slipway/api/carto/v1alpha1"
 )
 
-// Why says in one paragraph why a workload is not Ready, or that it is. Times are counted up to now.
+// Why says in one paragraph why a workload or deliverable is not Ready, or that it is. Times are counted up to now.
 func Why(namespace string, root *Node, now time.Time) string {
-	name := fmt.Sprintf("Workload %s/%s", namespace, root.Name)
+	name := fmt.Sprintf("%s %s/%s", root.Kind, namespace, root.Name)
 	trouble := root.cause()
 	if trouble == nil && root.State == metav1.ConditionTrue {
-		return fmt.Sprintf("%s is Ready%s: supply chain %s has brought it all the way.", name, lasting(root, now), root.Blueprint)
+		return fmt.Sprintf("%s is Ready%s: %s %s has brought it all the way.", name, lasting(root, now), root.BlueprintWord(), root.Blueprint)
 	}
 	if trouble == nil || trouble == root {
 		return sentence(fmt.Sprintf("%s is not Ready%s: %s", name, lasting(root, now), because(root)))
 	}
 	is := "is not Ready"
 	if root.State == metav1.ConditionTrue {
-		is = "is Ready, but what it was delivered to is not"
+		is = "is Ready, but what has come of it is not"
+		if root.Kind == v1alpha1.KindWorkload {
+			is = "is Ready, but what it was delivered to is not"
+		}
 	}
 	text := fmt.Sprintf("%s %s, because %s %s", name, is, title(trouble), verb(trouble, now))
 	switch held := root.waitingFor(trouble); len(held) {
@@ -196,5 +199,13 @@ func (n *Node) waitingFor(trouble *Node) []string {
 	return names
 }
 
-// AllReady says whether a workload is Ready, and all that came of it.
+// BlueprintWord is what users call the blueprint of a workload or deliverable.
+func (n *Node) BlueprintWord() string {
+	if n.Kind == v1alpha1.KindDeliverable {
+		return "delivery"
+	}
+	return "supply chain"
+}
+
+// AllReady says whether a workload or deliverable is Ready, and all that came of it.
 func (n *Node) AllReady() bool { return n.State == metav1.ConditionTrue && n.cause() == nil }

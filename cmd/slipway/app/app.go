@@ -48,10 +48,12 @@ type Deps struct {
 	// Build fulfils the requests of Builds that are open now, and WatchBuilds all that come.
 	Build       func(context.Context, fulfil.Options) ([]fulfil.Outcome, error)
 	WatchBuilds func(context.Context, fulfil.Options) error
-	// Workloads are the names that `logs` completes.
+	// Workloads are the names of workloads to complete.
 	Workloads func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
-	// Explain reads a workload and what has come of it.
-	Explain func(ctx context.Context, config *rest.Config, namespace, workload string) (*explain.Node, error)
+	// Deliverables are the names that `tree` and `why` complete behind deliverable/.
+	Deliverables func(ctx context.Context, config *rest.Config, namespace string) ([]string, error)
+	// Explain reads a workload or a deliverable, and what has come of it.
+	Explain func(ctx context.Context, config *rest.Config, namespace string, target explain.Target) (*explain.Node, error)
 	// Reconcile asks what an argument names to look again.
 	Reconcile func(ctx context.Context, config *rest.Config, o *ReconcileOptions) ([]wake.Result, error)
 	Status    func(context.Context, bootstrap.StatusOptions) (*bootstrap.Status, error)
@@ -75,7 +77,7 @@ func NewDeps(streams *ui.Streams) *Deps {
 		Up:      bootstrap.Up, Down: bootstrap.Down, Dev: dev.Run, Logs: dev.Logs, Workloads: dev.Workloads, Status: bootstrap.GetStatus, Doctor: bootstrap.Doctor, List: bootstrap.List,
 		LookAround: dev.LookAround, Stay: dev.Stay, Build: fulfil.Once, WatchBuilds: fulfil.Watch,
 		SaveImages: bootstrap.SaveImages, RequiredImages: bootstrap.RequiredImages,
-		Explain: explainWorkload, Reconcile: askAgain,
+		Explain: explainTarget, Deliverables: explain.Deliverables, Reconcile: askAgain,
 		Registry: findRegistry, Git: findGit, InUse: imagesInUse, Collect: collectImages,
 	}
 }

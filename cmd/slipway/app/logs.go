@@ -51,7 +51,7 @@ rollouts and restarts.`,
 			o.Workload, o.Since = args[0], time.Duration(since)
 			return run(cmd.Context(), o)
 		},
-		ValidArgsFunction: o.complete,
+		ValidArgsFunction: o.completeWorkload,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Stage, "stage", "", "only the pods of this `stage` of the supply chain")

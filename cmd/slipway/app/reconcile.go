@@ -75,7 +75,7 @@ func (o *ReconcileOptions) completeTarget(cmd *cobra.Command, args []string, wor
 	if len(args) > 0 || strings.Contains(word, "/") {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names, directive := o.complete(cmd, args, word)
+	names, directive := o.completeWorkload(cmd, args, word)
 	for _, kind := range wake.Kinds() {
 		names = append(names, kind+"/")
 	}

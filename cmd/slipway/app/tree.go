@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
+	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/explain"
 	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/ui"
@@ -17,7 +18,7 @@ import (
 
 // TreeOptions are the flags of `tree`.
 type TreeOptions struct {
-	workloadArgument
+	explainedArgument
 
 	Output string // "", json or yaml
 	Now    time.Time
@@ -28,22 +29,24 @@ func NewCmdTree(d *Deps, run func(context.Context, *TreeOptions) error) *cobra.C
 	if run == nil {
 		run = runTree
 	}
-	o := &TreeOptions{workloadArgument: workloadArgument{deps: d}}
+	o := &TreeOptions{explainedArgument: explainedArgument{workloadArgument: workloadArgument{deps: d}}}
 	cmd := &cobra.Command{
-		Use:   "tree WORKLOAD",
+		Use:   "tree WORKLOAD|KIND/NAME",
 		Short: "Show a workload's way through its supply chain, as a tree",
 		Long: `Show each stage of a workload's supply chain below the one from which it takes something,
 with what it stamped, how it is and since when, and what it put out: a revision or an image.
-Test runs, pods and the stages of a delivery are shown below what made them.`,
+Test runs, pods and the stages of a delivery are shown below what made them. With
+deliverable/NAME, the stages of a deliverable's delivery alone.`,
 		Example: `  slipway tree hello
   slipway tree hello -n team
+  slipway tree deliverable/hello
 
   # for scripts
   slipway tree hello -o json | jq -r '.. | objects | select(.state == "False") | .message'`,
-		Args:              o.one,
-		ValidArgsFunction: o.complete,
-		RunE: func(cmd *cobra.Command, args []string) error {
-			o.Workload, o.Now = args[0], time.Now()
+		Args:              o.parse,
+		ValidArgsFunction: o.completeTarget,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.Now = time.Now()
 			return run(cmd.Context(), o)
 		},
 	}
@@ -52,12 +55,12 @@ Test runs, pods and the stages of a delivery are shown below what made them.`,
 	return cmd
 }
 
-func explainWorkload(ctx context.Context, config *rest.Config, namespace, workload string) (*explain.Node, error) {
+func explainTarget(ctx context.Context, config *rest.Config, namespace string, target explain.Target) (*explain.Node, error) {
 	explainer, err := explain.New(config)
 	if err != nil {
 		return nil, err
 	}
-	return explainer.Workload(ctx, namespace, workload)
+	return explainer.Explain(ctx, namespace, target)
 }
 
 func runTree(ctx context.Context, o *TreeOptions) error {
@@ -65,7 +68,7 @@ func runTree(ctx context.Context, o *TreeOptions) error {
 	if err != nil {
 		return err
 	}
-	root, err := o.deps.Explain(ctx, config, o.namespace(), o.Workload)
+	root, err := o.deps.Explain(ctx, config, o.namespace(), o.Target)
 	if err != nil {
 		return err
 	}
@@ -73,11 +76,15 @@ func runTree(ctx context.Context, o *TreeOptions) error {
 		return ui.PrintData(o.deps.Streams, o.Output, root)
 	}
 	table := ui.NewTable(o.deps.Streams, "")
-	detail := "no supply chain"
+	detail := "no " + root.BlueprintWord()
 	if root.Blueprint != "" {
-		detail = "supply chain " + root.Blueprint
+		detail = root.BlueprintWord() + " " + root.Blueprint
 	}
-	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: detail})
+	kind := ""
+	if o.Target.Kind != v1alpha1.KindWorkload {
+		kind = root.Kind
+	}
+	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{Text: kind}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: detail})
 	if allReady(root.Children) {
 		remark(table, root, "") // else it repeats what one of the stages says, and not always the one that is to blame
 	}

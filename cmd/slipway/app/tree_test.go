@@ -40,9 +40,9 @@ func explained(t *testing.T, root *explain.Node, args ...string) (code int, out 
 	t.Setenv("KUBECONFIG", kubeconfig(t))
 	d, stdout, errOut, _ := testDeps(t)
 	d.Streams.OutIsTerminal, d.Streams.Columns, d.Streams.NoColor = true, 80, true
-	d.Explain = func(_ context.Context, _ *rest.Config, namespace, workload string) (*explain.Node, error) {
-		if namespace != "team" || workload != "hello" {
-			t.Errorf("asked for %s/%s", namespace, workload)
+	d.Explain = func(_ context.Context, _ *rest.Config, namespace string, target explain.Target) (*explain.Node, error) {
+		if want := (explain.Target{Kind: root.Kind, Name: "hello"}); namespace != "team" || target != want {
+			t.Errorf("asked for %s in %s, want %s", target, namespace, want)
 		}
 		return root, nil
 	}
@@ -85,6 +85,83 @@ func TestWhy(t *testing.T) {
 	ready.State, ready.Children = metav1.ConditionTrue, nil
 	if code, out = explained(t, ready, "why", "hello", "-n", "team"); code != app.ExitFine || !strings.HasPrefix(out, "Workload team/hello is Ready (for 5m)") {
 		t.Errorf("exit code %d: %q", code, out)
+	}
+}
+
+// aDelivery is a deliverable whose release has failed.
+func aDelivery() *explain.Node {
+	before := time.Now().Add(-5 * time.Minute)
+	release := &explain.Node{Name: "deployer", Kind: "Release", Object: "hello", State: metav1.ConditionFalse, Since: &before, Message: "Deployment hello does not start"}
+	return &explain.Node{Name: "hello", Kind: "Deliverable", Object: "hello", State: metav1.ConditionFalse, Since: &before, Blueprint: "gitops", Children: []*explain.Node{release}}
+}
+
+func TestTreeOfADeliverable(t *testing.T) {
+	code, out := explained(t, aDelivery(), "tree", "deliverable/hello", "-n", "team")
+	want := `
+team/hello   Deliverable    Failed  5m  delivery gitops
+└─ deployer  Release hello  Failed  5m
+      Deployment hello does not start
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), out); diff != "" || code != app.ExitFine {
+		t.Errorf("exit code %d (-want +got):\n%s", code, diff)
+	}
+	if code, out = explained(t, aDelivery(), "tree", "deliverables.carto.run/hello", "-n", "team", "-o", "json"); code != app.ExitFine || !strings.Contains(out, `"kind": "Deliverable"`) {
+		t.Errorf("as JSON, with exit code %d: %s", code, out)
+	}
+}
+
+func TestWhyOfADeliverable(t *testing.T) {
+	code, out := explained(t, aDelivery(), "why", "deliverable/hello", "-n", "team")
+	want := "Deliverable team/hello is not Ready, because stage deployer (Release hello) has\nfailed (5m ago): Deployment hello does not start.\n"
+	if out != want || code != app.ExitFailed {
+		t.Errorf("exit code %d: %q, want %q", code, out, want)
+	}
+	code, out = explained(t, aDelivery(), "why", "deliverable/hello", "-n", "team", "-o", "json")
+	for _, word := range []string{`"kind": "Deliverable"`, `"ready": false`, `"why": "Deliverable team/hello is not Ready, because`} {
+		if !strings.Contains(out, word) || code != app.ExitFailed {
+			t.Errorf("as JSON, with exit code %d, want %s in it: %s", code, word, out)
+		}
+	}
+	ready := &explain.Node{Name: "hello", Kind: "Deliverable", State: metav1.ConditionTrue, Blueprint: "gitops"}
+	if code, out = explained(t, ready, "why", "deliverable/hello", "-n", "team"); code != app.ExitFine || !strings.Contains(out, "delivery gitops has brought it all the way") {
+		t.Errorf("exit code %d: %q", code, out)
+	}
+}
+
+// TestExplainedArgument : what tree and why take, and what a shell offers.
+func TestExplainedArgument(t *testing.T) {
+	t.Setenv("KUBECONFIG", kubeconfig(t))
+	list := func(names ...string) func(context.Context, *rest.Config, string) ([]string, error) {
+		return func(_ context.Context, _ *rest.Config, namespace string) ([]string, error) {
+			if namespace != "team" {
+				t.Errorf("asked for the names of namespace %s", namespace)
+			}
+			return names, nil
+		}
+	}
+	for args, want := range map[string]string{
+		"":                "one workload-too workload/ deliverable/ :6",
+		"deliverable/":    "deliverable/two :4",
+		"deliverables/t":  "deliverables/two :4",
+		"workload/":       "workload/one workload/workload-too :4",
+		"source/":         ":4",
+		"hello something": ":4",
+	} {
+		for _, verb := range []string{"tree", "why"} {
+			d, out, _, _ := testDeps(t)
+			d.Workloads, d.Deliverables = list("one", "workload-too"), list("two")
+			words := strings.Split(args, " ")
+			app.RunWith(t.Context(), d, append([]string{"__complete", verb, "-n", "team"}, words...))
+			if got := strings.Join(strings.Fields(out.String()), " "); got != want {
+				t.Errorf("%s %q is completed to %q, want %q", verb, args, got, want)
+			}
+		}
+	}
+	for _, args := range []string{"tree", "tree a b", "tree source/hello", "tree deliverable/", "why", "why source/hello"} {
+		d, _, errOut, _ := testDeps(t)
+		if code := app.RunWith(t.Context(), d, strings.Fields(args)); code != app.ExitUsage || errOut.Len() == 0 {
+			t.Errorf("%s: exit code %d: %s", args, code, errOut)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/kube"
@@ -46,7 +47,13 @@ func (w *workloadArgument) namespace() string {
 	return "default"
 }
 
-func (w *workloadArgument) complete(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+// completeWorkload offers the workloads.
+func (w *workloadArgument) completeWorkload(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return w.complete(cmd, args, w.deps.Workloads)
+}
+
+// complete offers, as the only argument, the names that list finds in the namespace.
+func (w *workloadArgument) complete(cmd *cobra.Command, args []string, list func(context.Context, *rest.Config, string) ([]string, error)) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
@@ -56,7 +63,7 @@ func (w *workloadArgument) complete(cmd *cobra.Command, args []string, _ string)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	names, err := w.deps.Workloads(ctx, config, w.namespace())
+	names, err := list(ctx, config, w.namespace())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
