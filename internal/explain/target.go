@@ -18,6 +18,9 @@ type Target struct {
 	Name string
 }
 
+// IsWorkload says whether the target is a workload, and no deliverable.
+func (t Target) IsWorkload() bool { return t.Kind == v1alpha1.KindWorkload }
+
 // TargetKinds are the kinds of targets, as users write them.
 func TargetKinds() []string { return []string{"workload", "deliverable"} }
 
@@ -45,10 +48,10 @@ func ParseTarget(argument string) (Target, error) {
 
 // Explain reads a workload or a deliverable, and all that has come of it.
 func (e *Explainer) Explain(ctx context.Context, namespace string, target Target) (*Node, error) {
-	if target.Kind == v1alpha1.KindDeliverable {
-		return e.Deliverable(ctx, namespace, target.Name)
+	if target.IsWorkload() {
+		return e.Workload(ctx, namespace, target.Name)
 	}
-	return e.Workload(ctx, namespace, target.Name)
+	return e.Deliverable(ctx, namespace, target.Name)
 }
 
 // Deliverable reads a deliverable and all that has come of it.

@@ -48,7 +48,7 @@ func (e *explainedArgument) completeTarget(cmd *cobra.Command, args []string, wo
 		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 	list := e.deps.Workloads
-	if target.Kind == "Deliverable" {
+	if !target.IsWorkload() {
 		list = e.deps.Deliverables
 	}
 	names, directive := e.complete(cmd, args, list)

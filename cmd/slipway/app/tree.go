@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
-	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/explain"
 	"slipway.dev/slipway/internal/kube"
 	"slipway.dev/slipway/internal/ui"
@@ -81,7 +80,7 @@ func runTree(ctx context.Context, o *TreeOptions) error {
 		detail = root.BlueprintWord() + " " + root.Blueprint
 	}
 	kind := ""
-	if o.Target.Kind != v1alpha1.KindWorkload {
+	if !o.Target.IsWorkload() {
 		kind = root.Kind
 	}
 	table.Row(ui.Cell{Text: o.namespace() + "/" + root.Name, Tone: ui.Strong}, ui.Cell{Text: kind}, nodeState(root), ui.Cell{Text: nodeAge(root, o.Now), Tone: ui.Quiet}, ui.Cell{Text: detail})
