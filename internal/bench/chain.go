@@ -54,6 +54,9 @@ const chainObjects = `{"apiVersion":"v1","kind":"List","items":[
 {"apiVersion":"carto.run/v1alpha1","kind":"Workload","metadata":{"name":"hello","namespace":"default","labels":{"apps.tanzu.vmware.com/workload-type":"web","apps.tanzu.vmware.com/has-tests":"true"}},
 "spec":{"source":{"git":{"url":%q,"ref":{"branch":"main"}}}}}]}`
 
+// savedWorkload is for `dev`, with the same stages.
+const savedWorkload = `{"apiVersion":"carto.run/v1alpha1","kind":"Workload","metadata":{"name":"saved","labels":{"apps.tanzu.vmware.com/workload-type":"web","apps.tanzu.vmware.com/has-tests":"true"}}}`
+
 // measureChain takes commits through the testing chain to the delivered pod, and takes off what has to be done without
 // any chain: the compiler's time, the tests' own, and that of a pod with a new image.
 func measureChain(ctx context.Context, b *bench) ([]figure, error) {
@@ -77,17 +80,68 @@ func measureChain(ctx context.Context, b *bench) ([]figure, error) {
 	if err := c.commit(ctx, "1.0.0"); err != nil {
 		return nil, err
 	}
+	if err := c.publish(ctx); err != nil {
+		return nil, err
+	}
 	if _, err := l.awaitPod(ctx, "hello", ""); err != nil {
 		return nil, fmt.Errorf("%w\nthe builder said:\n%s", err, builder.said())
 	}
 	if err := l.deployByHand(ctx); err != nil {
 		return nil, err
 	}
-	found, err := c.measure(ctx)
+	pushed, err := c.measure(ctx, delivery{
+		app: "hello", prepare: func(version string) error { return c.commit(ctx, version) }, begin: c.publish,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("%w\nthe builder said:\n%s", err, builder.said())
 	}
-	return []figure{found}, nil
+	builder.stop()
+	saved, err := c.measureSaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return []figure{
+		pushed.figure("chain_overhead", "`git push` to the delivered pod Ready in profile testing, built by `slipway build --watch`"),
+		saved.figure("chain_overhead_dev", "save to the delivered pod Ready in profile testing, under `slipway dev`"),
+	}, nil
+}
+
+// savedApp is the workload that `dev` keeps.
+const savedApp = "saved"
+
+// measureSaves has `dev` take saves through the same chain.
+func (c *chain) measureSaves(ctx context.Context) (*overhead, error) {
+	dir := filepath.Join(c.work, savedApp)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(c.root, "examples", "hello"))); err != nil {
+		return nil, err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "workload.yaml"), []byte(savedWorkload), 0o600); err != nil {
+		return nil, err
+	}
+	dev, err := c.startBackground(ctx, "dev", dir, "--name", environmentName, "--progress", "plain")
+	if err != nil {
+		return nil, err
+	}
+	defer dev.stop()
+	if err := dev.watches(ctx, 1); err != nil {
+		return nil, fmt.Errorf("%w\ndev said:\n%s", err, dev.said())
+	}
+	version, runs := "", 1
+	saves := delivery{
+		app: savedApp,
+		prepare: func(next string) error {
+			version = next
+			err := dev.watches(ctx, runs) // the run before has ended
+			runs++
+			return err
+		},
+		begin: func(context.Context) error { return c.edit(dir, version) },
+	}
+	found, err := c.measure(ctx, saves)
+	if err != nil {
+		return nil, fmt.Errorf("%w\ndev said:\n%s", err, dev.said())
+	}
+	return found, nil
 }
 
 // begin pushes what the chain needs.
@@ -167,13 +221,13 @@ func (b *bench) output(ctx context.Context, program string, arguments ...string)
 	return strings.TrimSpace(string(out)), err
 }
 
-// commit edits the app, and pushes it.
+// commit edits the app, and commits it.
 func (c *chain) commit(ctx context.Context, version string) error {
 	if err := c.edit(c.source, version); err != nil {
 		return err
 	}
 	for _, arguments := range [][]string{
-		{"add", "-A"}, {"-c", "user.name=bench", "-c", "user.email=bench@example.com", "commit", "-q", "-m", version}, {"push", "-q", "origin", "main"},
+		{"add", "-A"}, {"-c", "user.name=bench", "-c", "user.email=bench@example.com", "commit", "-q", "-m", version},
 	} {
 		if _, err := c.output(ctx, "git", append([]string{"-C", c.source}, arguments...)...); err != nil {
 			return err
@@ -182,50 +236,76 @@ func (c *chain) commit(ctx context.Context, version string) error {
 	return nil
 }
 
-// measure makes the figure of pairs in turn: a commit, and then by hand what a commit needs anyway.
-func (c *chain) measure(ctx context.Context) (figure, error) {
-	var whole, compile, test, image []float64
-	times := map[string][]float64{}
-	for i := range c.pairs {
-		version := fmt.Sprintf("%d.%d.%d", 6, i, time.Now().Unix()%1000)
-		took, err := c.deliver(ctx, version, times)
-		if err != nil {
-			return figure{}, err
-		}
-		whole = append(whole, took)
-		if err := c.bare(ctx, version+"-hand", &compile, &test, &image); err != nil {
-			return figure{}, err
-		}
-		fmt.Fprintf(os.Stderr, "commit %d: %.2f s; compiler %.2f s, test %.2f s, set image %.2f s\n", i+1, whole[i], compile[i], test[i], image[i])
-	}
-	value := median(whole) - median(compile) - median(test) - median(image)
-	var stages []string
-	for _, stage := range slices.SortedFunc(maps.Keys(times), func(a, b string) int { return cmp.Compare(median(times[a]), median(times[b])) }) {
-		stages = append(stages, fmt.Sprintf("%s %.2f s", stage, median(times[stage])))
-	}
-	return figure{"chain_overhead", value, "s", "<= 3 s", fmt.Sprintf(
-		"`git push` to the delivered pod Ready in profile testing, built by `slipway build --watch` (%.2f s), less the compiler (%.2f s), the test command's own time (%.2f s) and a bare set image to Ready (%.2f s); after the push: %s",
-		median(whole), median(compile), median(test), median(image), strings.Join(stages, ", "))}, nil
+// publish pushes what was committed.
+func (c *chain) publish(ctx context.Context) error {
+	_, err := c.output(ctx, "git", "-C", c.source, "push", "-q", "origin", "main")
+	return err
 }
 
-// deliver commits, and returns how long it takes until a pod of another image is Ready; times gets when each stage gave
-// out something new.
-func (c *chain) deliver(ctx context.Context, version string, times map[string][]float64) (float64, error) {
-	before, err := c.imageOf(ctx, "hello")
+// delivery is a way in which a version gets into the chain: prepare is not measured, begin is.
+type delivery struct {
+	app     string // the workload
+	prepare func(version string) error
+	begin   func(context.Context) error
+}
+
+// overhead is what deliveries took, in seconds, and what is needed without any chain.
+type overhead struct {
+	whole, compile, test, image []float64
+	times                       map[string][]float64 // until a stage gave out something new
+}
+
+// figure is what the chain adds.
+func (o *overhead) figure(name, what string) figure {
+	value := median(o.whole) - median(o.compile) - median(o.test) - median(o.image)
+	var stages []string
+	for _, stage := range slices.SortedFunc(maps.Keys(o.times), func(a, b string) int { return cmp.Compare(median(o.times[a]), median(o.times[b])) }) {
+		stages = append(stages, fmt.Sprintf("%s %.2f s", stage, median(o.times[stage])))
+	}
+	return figure{name, value, "s", "<= 3 s", fmt.Sprintf(
+		"%s (%.2f s), less the compiler (%.2f s), the test command's own time (%.2f s) and a bare set image to Ready (%.2f s); since the beginning: %s",
+		what, median(o.whole), median(o.compile), median(o.test), median(o.image), strings.Join(stages, ", "))}
+}
+
+// measure takes pairs in turn: a delivery, and then by hand what it needs anyway.
+func (c *chain) measure(ctx context.Context, way delivery) (*overhead, error) {
+	o := &overhead{times: map[string][]float64{}}
+	for i := range c.pairs {
+		version := fmt.Sprintf("%d.%d.%d", 6, i, time.Now().Unix()%1000)
+		took, err := c.deliver(ctx, way, version, o.times)
+		if err != nil {
+			return nil, err
+		}
+		o.whole = append(o.whole, took)
+		if err := c.bare(ctx, version+"-hand", o); err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(os.Stderr, "%s %d: %.2f s; compiler %.2f s, test %.2f s, set image %.2f s\n", way.app, i+1, took, o.compile[i], o.test[i], o.image[i])
+	}
+	return o, nil
+}
+
+// deliver returns how long it takes until a pod of another image is Ready; times gets when each stage gave out something
+// new.
+func (c *chain) deliver(ctx context.Context, way delivery, version string, times map[string][]float64) (float64, error) {
+	if err := way.prepare(version); err != nil {
+		return 0, err
+	}
+	before, err := c.imageOf(ctx, way.app)
 	if err != nil {
 		return 0, err
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	seen, err := c.watchStages(watching)
+	seen, err := c.watchStages(watching, way.app)
 	if err != nil {
 		return 0, err
 	}
 	start := time.Now()
-	if err := c.commit(ctx, version); err != nil {
+	if err := way.begin(ctx); err != nil {
 		return 0, err
 	}
-	ready, err := c.awaitPod(ctx, "hello", before)
+	ready, err := c.awaitPod(ctx, way.app, before)
 	if err != nil {
 		return 0, err
 	}
@@ -237,13 +317,13 @@ func (c *chain) deliver(ctx context.Context, version string, times map[string][]
 }
 
 // watchStages watches the workload; what it returns tells when each of its stages gave out something new.
-func (c *chain) watchStages(ctx context.Context) (func() map[string]time.Time, error) {
+func (c *chain) watchStages(ctx context.Context, app string) (func() map[string]time.Time, error) {
 	client := c.objects.Resource(workloads).Namespace("default")
-	now, err := client.Get(ctx, "hello", metav1.GetOptions{})
+	now, err := client.Get(ctx, app, metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
-	stream, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=hello", ResourceVersion: now.GetResourceVersion()})
+	stream, err := client.Watch(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + app, ResourceVersion: now.GetResourceVersion()})
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +366,7 @@ func outputsOf(workload *unstructured.Unstructured) map[string]string {
 }
 
 // bare does by hand what a commit needs without any chain.
-func (c *chain) bare(ctx context.Context, version string, compile, test, image *[]float64) error {
+func (c *chain) bare(ctx context.Context, version string, o *overhead) error {
 	before, err := c.imageOf(ctx, "by-hand")
 	if err != nil {
 		return err
@@ -299,14 +379,14 @@ func (c *chain) bare(ctx context.Context, version string, compile, test, image *
 	if err != nil {
 		return err
 	}
-	*compile = append(*compile, time.Since(start).Seconds())
+	o.compile = append(o.compile, time.Since(start).Seconds())
 	tested := exec.CommandContext(ctx, c.checker[0], c.checker[1:]...)
 	tested.Dir = c.byHand
 	start = time.Now()
 	if err := tested.Run(); err != nil {
 		return err
 	}
-	*test = append(*test, time.Since(start).Seconds())
+	o.test = append(o.test, time.Since(start).Seconds())
 	ref, err := c.push(ctx, "bench/by-hand", built)
 	if err != nil {
 		return err
@@ -321,6 +401,6 @@ func (c *chain) bare(ctx context.Context, version string, compile, test, image *
 		return err
 	}
 	ready, err := c.awaitPod(ctx, "by-hand", before)
-	*image = append(*image, ready.Sub(start).Seconds())
+	o.image = append(o.image, ready.Sub(start).Seconds())
 	return err
 }

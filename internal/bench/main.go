@@ -39,7 +39,7 @@ var measurements = []measurement{
 	{[]string{"push_ratio", "layer_plain", "layer_gzip", "layer_zstd"}, measurePush},
 	{[]string{"sync_ratio"}, measureSync},
 	{[]string{"dev_memory"}, measureSoak},
-	{[]string{"chain_overhead"}, measureChain},
+	{[]string{"chain_overhead", "chain_overhead_dev"}, measureChain},
 	{[]string{"idle_memory", "idle_cpu"}, measureIdle},
 	{[]string{"realize_rate", "realize_edit", "realize_requests", "controller_rss", "controller_rss_1000", "controller_idle"}, measureScale},
 }
