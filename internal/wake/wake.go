@@ -1,5 +1,6 @@
 // Package wake asks stages of a supply chain to look again at once, and waits until they have: those that follow
-// something outside of the cluster, of which nothing may tell. What they find is theirs to say.
+// something outside of the cluster, of which nothing may tell, or write to it. A Build has its image built anew. What they
+// find is theirs to say.
 package wake
 
 import (
@@ -26,7 +27,12 @@ import (
 )
 
 // kinds are those that heed the annotation slipway.dev/requested-at, and say so in status.lastHandledRequest.
-var kinds = []struct{ kind, plural string }{{"Source", "sources"}, {"Image", "images"}, {"Release", "releases"}}
+var kinds = []struct {
+	kind, plural string
+	named        bool // asked by its own name only, since it does more than look
+}{
+	{"Source", "sources", false}, {"Image", "images", false}, {"Release", "releases", false}, {"GitCommit", "gitcommits", false}, {"Build", "builds", true},
+}
 
 // Kinds are the kinds that can be asked, as users write them.
 func Kinds() []string {
@@ -44,6 +50,7 @@ type Target struct {
 	Name      string `json:"name"`
 
 	resource schema.GroupVersionResource
+	named    bool // not one of those that Workload finds
 }
 
 // String is the target as users write it.
@@ -75,19 +82,20 @@ func Parse(namespace, argument string) (Target, error) {
 		}
 	}
 	return Target{}, hint.Withf(fmt.Errorf("there is nothing to ask a %s for", written),
-		"these look outside of the cluster: %s; all others are woken by what they depend on", strings.Join(Kinds(), ", "))
+		"these can be asked: %s; all others are woken by what they depend on", strings.Join(Kinds(), ", "))
 }
 
 func target(kind, namespace, name string) (Target, error) {
 	for _, one := range kinds {
 		if one.kind == kind {
-			return Target{Kind: kind, Namespace: namespace, Name: name, resource: v1alpha1.GroupVersion.WithResource(one.plural)}, nil
+			return Target{Kind: kind, Namespace: namespace, Name: name, resource: v1alpha1.GroupVersion.WithResource(one.plural), named: one.named}, nil
 		}
 	}
 	return Target{}, fmt.Errorf("a %s cannot be asked", kind)
 }
 
-// Workload finds what of a workload's supply chain, and of its delivery, can be asked.
+// Workload finds what of a workload's supply chain, and of its delivery, can be asked to look. Builds are not among them:
+// nobody who wants the sources looked at wants an image built anew.
 func Workload(ctx context.Context, cluster dynamic.Interface, namespace, name string) ([]Target, error) {
 	workload, err := cluster.Resource(carto.GroupVersion.WithResource("workloads")).Namespace(namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -135,7 +143,7 @@ func stamped(owner *unstructured.Unstructured) (targets []Target, deliverables [
 		case kind == carto.KindDeliverable:
 			deliverables = append(deliverables, types.NamespacedName{Namespace: namespace, Name: get("name")})
 		case strings.HasPrefix(get("apiVersion"), v1alpha1.GroupVersion.Group+"/"):
-			if one, err := target(kind, namespace, get("name")); err == nil && !slices.Contains(targets, one) {
+			if one, err := target(kind, namespace, get("name")); err == nil && !one.named && !slices.Contains(targets, one) {
 				targets = append(targets, one)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 func TestParse(t *testing.T) {
 	for argument, want := range map[string]string{
 		"source/a": "source/a", "sources/a": "source/a", "Source/a": "source/a", "image.slipway.dev/b": "image/b", "releases/c": "release/c",
+		"gitcommits.slipway.dev/d": "gitcommit/d", "GitCommit/d": "gitcommit/d", "build/e": "build/e",
 		"deployment/a": "! nothing to ask a deployment for", "source/": "! has no name", "source": "! has no name",
 	} {
 		got, err := Parse("team", argument)
@@ -50,7 +51,7 @@ func cluster(t *testing.T, objects ...string) *fake.FakeDynamicClient {
 		made = append(made, object(t, text))
 	}
 	lists := map[schema.GroupVersionResource]string{}
-	for plural, kind := range map[string]string{"sources": "SourceList", "images": "ImageList", "releases": "ReleaseList"} {
+	for plural, kind := range map[string]string{"sources": "SourceList", "images": "ImageList", "releases": "ReleaseList", "gitcommits": "GitCommitList", "builds": "BuildList"} {
 		lists[schema.GroupVersionResource{Group: "slipway.dev", Version: "v1alpha1", Resource: plural}] = kind
 	}
 	for plural, kind := range map[string]string{"workloads": "WorkloadList", "deliverables": "DeliverableList"} {
@@ -67,6 +68,8 @@ status:
   resources:
     - {name: source-provider, stampedRef: {apiVersion: slipway.dev/v1alpha1, kind: Source, name: hello, namespace: team}}
     - {name: source-tester, stampedRef: {apiVersion: carto.run/v1alpha1, kind: Runnable, name: hello, namespace: team}}
+    - {name: image-builder, stampedRef: {apiVersion: slipway.dev/v1alpha1, kind: Build, name: hello, namespace: team}}
+    - {name: config-writer, stampedRef: {apiVersion: slipway.dev/v1alpha1, kind: GitCommit, name: hello, namespace: team}}
     - {name: image, stampedRef: {apiVersion: kpack.io/v1alpha2, kind: Image, name: hello, namespace: team}}
     - {name: later}
     - {name: deliverable, stampedRef: {apiVersion: carto.run/v1alpha1, kind: Deliverable, name: hello, namespace: team}}
@@ -93,7 +96,7 @@ func TestWorkload(t *testing.T) {
 	for _, one := range targets {
 		names = append(names, one.String())
 	}
-	if diff := cmp.Diff([]string{"source/hello", "source/hello-delivery", "release/hello"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"source/hello", "gitcommit/hello", "source/hello-delivery", "release/hello"}, names); diff != "" {
 		t.Errorf("targets (-want +got):\n%s", diff)
 	}
 	if _, err := Workload(t.Context(), c, "team", "other"); err == nil || !strings.Contains(err.Error(), "there is no workload other in namespace team") {

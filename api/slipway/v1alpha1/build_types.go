@@ -141,6 +141,11 @@ type BuildStatus struct {
 	// +optional
 	Answer *BuildAnswer `json:"answer,omitempty"`
 
+	// lastHandledRequest is the value of the annotation slipway.dev/requested-at that was last heeded: the image that was
+	// asked for with it was built, or did not build.
+	// +optional
+	LastHandledRequest string `json:"lastHandledRequest,omitempty"`
+
 	// conditions holds one, Ready. While it is not True its message says why, with the compiler's last lines, or what to
 	// run.
 	// +optional

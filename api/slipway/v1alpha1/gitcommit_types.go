@@ -128,6 +128,10 @@ type GitCommitStatus struct {
 	// lastUpdateTime is when revision changed.
 	// +optional
 	LastUpdateTime *metav1.Time `json:"lastUpdateTime,omitempty"`
+	// lastHandledRequest is the value of the annotation slipway.dev/requested-at that was last heeded: the branch was
+	// looked at, and the files were committed again if it did not hold them.
+	// +optional
+	LastHandledRequest string `json:"lastHandledRequest,omitempty"`
 
 	// conditions holds one, Ready. While it is not True its message says why, and what to do about it.
 	// +optional

@@ -36,12 +36,16 @@ func NewCmdReconcile(d *Deps, run func(context.Context, *ReconcileOptions) error
 	cmd := &cobra.Command{
 		Use:   "reconcile WORKLOAD|KIND/NAME",
 		Short: "Have the stages that follow something look again at once",
-		Long: `Ask the stages of a workload that follow something outside of the cluster (sources, images
-and releases), or one of them by its kind and name, to look again at once, and wait until
-they have. Pushes to the environment's own registry and git server need no such request.
-The exit code is 0 when all that have looked are ready, and 1 when one is not.`,
+		Long: `Ask the stages of a workload that follow something outside of the cluster, or write to it
+(sources, images, commits to git and releases), or one of them by its kind and name, to look
+again at once, and wait until they have. build/NAME has the image built anew; it needs
+"slipway build --watch" or "slipway dev" running. Pushes to the environment's own registry
+and git server need no such request. The exit code is 0 when all that have looked are
+ready, and 1 when one is not.`,
 		Example: `  slipway reconcile hello
   slipway reconcile source/hello -n team
+  slipway reconcile gitcommit/hello -n team
+  slipway reconcile build/hello -n team --timeout 5m
   slipway reconcile hello --wait=false
 
   # for scripts

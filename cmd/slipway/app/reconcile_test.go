@@ -28,7 +28,7 @@ func TestReconcile(t *testing.T) {
 		{"reconcile hello -n team", []wake.Result{source, release}, app.ExitFailed, []string{"team release/hello  Not ready", "NotReady: Deployment team/hello waits"}},
 		{"reconcile source/hello -n team --wait=false", []wake.Result{{Target: source.Target}}, app.ExitFine, []string{"team source/hello  Asked"}},
 		{"reconcile sources/hello -n team -o json", []wake.Result{source}, app.ExitFine, []string{`"revision": "main@sha1:0123456789abcdef0123"`, `"kind": "Source"`}},
-		{"reconcile deployment/hello", nil, app.ExitUsage, []string{"nothing to ask a deployment for", "source, image, release"}},
+		{"reconcile deployment/hello", nil, app.ExitUsage, []string{"nothing to ask a deployment for", "source, image, release, gitcommit, build"}},
 		{"reconcile source/", nil, app.ExitUsage, []string{"has no name"}},
 		{"reconcile a b", nil, app.ExitUsage, []string{"takes the name of one workload"}},
 		{"reconcile hello --timeout 0s", nil, app.ExitUsage, []string{"--timeout"}},

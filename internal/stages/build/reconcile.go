@@ -181,8 +181,7 @@ func (r *reconciler) verify(ctx context.Context, b *v1alpha1.Build, image string
 
 // askAnew says how to have an image built once more.
 func askAnew(b *v1alpha1.Build) string {
-	return fmt.Sprintf("To have it built anew, run `kubectl annotate --overwrite -n %s builds.%s %s %s=\"$(date)\"`, with `slipway build --watch` or `slipway dev` running.",
-		b.Namespace, v1alpha1.GroupVersion.Group, b.Name, v1alpha1.AnnotationRequestedAt)
+	return fmt.Sprintf("To have it built anew, run `slipway reconcile build/%s -n %s`, with `slipway build --watch` or `slipway dev` running.", b.Name, b.Namespace)
 }
 
 // unseen is what it means that a registry did not show an image.
@@ -208,6 +207,9 @@ func unseen(b *v1alpha1.Build, target pull.Target, err error) *progress {
 // not written: what is newer wakes us.
 func (r *reconciler) publish(ctx context.Context, before, b *v1alpha1.Build, now progress) error {
 	b.Status.ObservedGeneration = b.Generation
+	if now.status != metav1.ConditionUnknown {
+		b.Status.LastHandledRequest = b.Annotations[v1alpha1.AnnotationRequestedAt]
+	}
 	meta.SetStatusCondition(&b.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionReady, Status: now.status, Reason: now.reason, Message: now.message, ObservedGeneration: b.Generation,
 	})

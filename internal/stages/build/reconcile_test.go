@@ -176,7 +176,7 @@ func TestReconcile(t *testing.T) {
 	w.look(metav1.ConditionFalse, v1alpha1.ReasonUnauthorized, "pull secrets", true)
 	w.status = http.StatusNotFound
 	b = w.look(metav1.ConditionFalse, v1alpha1.ReasonNotPushed, "does not have it. It is looked for again by itself.", true)
-	if advice := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady).Message; !strings.Contains(advice, "`kubectl annotate --overwrite -n default builds.slipway.dev a slipway.dev/requested-at=\"$(date)\"`") {
+	if advice := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady).Message; !strings.Contains(advice, "`slipway reconcile build/a -n default`") {
 		t.Errorf("it does not say what to run: %s", advice)
 	}
 	w.status = http.StatusOK
@@ -201,14 +201,14 @@ func TestReconcile(t *testing.T) {
 		s.Answer = &v1alpha1.BuildAnswer{Request: id, By: "somebody", Error: "late"}
 	})
 	b = w.look(metav1.ConditionUnknown, v1alpha1.ReasonRequested, "(MANUAL)", true)
-	if b.Status.Answer != nil || b.Status.LatestImage != image {
+	if b.Status.Answer != nil || b.Status.LatestImage != image || b.Status.LastHandledRequest != "" {
 		t.Errorf("status %+v", b.Status)
 	}
 	w.edit(b, func(s *v1alpha1.BuildStatus) {
 		s.Answer = &v1alpha1.BuildAnswer{Request: b.Status.Request.ID, By: "somebody", Error: "go build .:\nmain.go:1:1: no"}
 	})
 	b = w.look(metav1.ConditionFalse, v1alpha1.ReasonBuildFailed, "main.go:1:1: no", false)
-	if b.Status.LatestImage != image || b.Status.Builds != 1 {
+	if b.Status.LatestImage != image || b.Status.Builds != 1 || b.Status.LastHandledRequest != "now" {
 		t.Errorf("status %+v", b.Status)
 	}
 	w.patches = 0

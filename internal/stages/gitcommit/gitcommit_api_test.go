@@ -78,7 +78,7 @@ func TestCommitsOnARealAPIServer(t *testing.T) {
 	c.serve()
 	for name, test := range map[string]func(*cluster){
 		"commits on change alone": testChanges, "many workloads, one branch": testMany, "secrets": testSecrets,
-		"parameters": testParameters, "bundle": testBundle, "server away": testAway,
+		"parameters": testParameters, "bundle": testBundle, "server away": testAway, "asked": testAsked,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c

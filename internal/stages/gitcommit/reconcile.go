@@ -66,7 +66,7 @@ func settled(reason, format string, arguments ...any) *failure {
 }
 
 // Reconcile commits what differs and writes the status if that does. What stands in the status as done is not looked at
-// again: a person may have gone on from there.
+// again, unless somebody asks for it: a person may have gone on from there.
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	commit := &v1alpha1.GitCommit{}
 	if err := r.client.Get(ctx, request.NamespacedName, commit); err != nil {
@@ -105,6 +105,11 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 }
 
 func isDone(commit *v1alpha1.GitCommit, digest string) bool {
+	return holds(commit, digest) && commit.Status.LastHandledRequest == commit.Annotations[v1alpha1.AnnotationRequestedAt]
+}
+
+// holds says whether the files were seen at their place.
+func holds(commit *v1alpha1.GitCommit, digest string) bool {
 	return commit.Status.Digest == digest && commit.Status.ObservedGeneration == commit.Generation && meta.IsStatusConditionTrue(commit.Status.Conditions, v1alpha1.ConditionReady)
 }
 
@@ -142,7 +147,11 @@ func (r *reconciler) write(ctx context.Context, commit *v1alpha1.GitCommit, wher
 	if err != nil {
 		return v1alpha1.GitCommitStatus{}, err
 	}
-	return v1alpha1.GitCommitStatus{URL: where.URL, Branch: where.Branch, Path: where.Path, Revision: where.Branch + "@sha1:" + result.Commit}, nil
+	done := v1alpha1.GitCommitStatus{URL: where.URL, Branch: where.Branch, Path: where.Path, Revision: where.Branch + "@sha1:" + result.Commit}
+	if !result.Made && holds(newer, where.digest(commit.Spec.Files)) {
+		done.Revision = newer.Status.Revision // what others have committed since is no news
+	}
+	return done, nil
 }
 
 func or(value, otherwise string) string {
@@ -263,6 +272,7 @@ func (r *reconciler) publish(ctx context.Context, commit *v1alpha1.GitCommit, do
 	before := commit.DeepCopy()
 	status := &commit.Status
 	status.ObservedGeneration = commit.Generation
+	status.LastHandledRequest = commit.Annotations[v1alpha1.AnnotationRequestedAt] // whoever asks is answered
 	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCommitted, ObservedGeneration: commit.Generation}
 	if problem != nil {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problem.reason, problem.message
