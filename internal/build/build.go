@@ -68,6 +68,9 @@ type Result struct {
 	Evidence []Evidence
 	// Base is the image that Image stands on; nil where that can only change with the source, or is not known.
 	Base *Base
+	// Bases are the images that went into Image, each of which may change by itself, where the builder does not know on
+	// which of them Image stands. Base is none of them.
+	Bases []Base
 	// Program is the compiled program; nil where the builder does not know of one.
 	Program *Program
 }
@@ -75,7 +78,8 @@ type Result struct {
 // Base is a base image.
 type Base struct {
 	Name   string // as the source says it
-	Digest string // what the name meant, on the image's platform
+	Digest string // what the name meant, on the image's platform; of one in an engine its id
+	Engine string // the id of the Docker engine that has it; "" for one of a registry
 }
 
 // Evidence is a document about an image.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/fulfil"
 	"slipway.dev/slipway/registry/events"
 )
@@ -78,6 +79,7 @@ func (s *stock) serve(namespace, workload string) {
 	options := fulfil.Options{
 		Cluster: s.objects, Namespace: namespace, Workload: workload, Registry: s.around.registry, Platform: s.around.platform,
 		By: s.By, Pusher: s.pusher, Stock: s, Restocked: s.restocked, Events: "http://" + s.around.registry + events.Path,
+		Engine: docker.Connect,
 	}
 	go func() {
 		defer close(ended)

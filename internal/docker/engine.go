@@ -26,6 +26,7 @@ type Engine struct {
 
 // Info is what slipway needs to know about an engine.
 type Info struct {
+	ID            string // tells the engine from all others
 	Version       string // the server's version
 	OS            string // "linux", or "windows"
 	Architecture  string // in Go's words: amd64, arm64
@@ -81,7 +82,7 @@ func (e *Engine) Info(ctx context.Context) (Info, error) {
 		return Info{}, fmt.Errorf("asking the Docker engine about itself: %w", err)
 	}
 	out := Info{
-		Version: info.ServerVersion, OS: info.OSType, Architecture: goArchitecture(info.Architecture),
+		ID: info.ID, Version: info.ServerVersion, OS: info.OSType, Architecture: goArchitecture(info.Architecture),
 		CgroupVersion: 1, CPUs: info.NCPU, MemoryBytes: info.MemTotal, DataRoot: info.DockerRootDir,
 	}
 	if info.CgroupVersion == "2" {

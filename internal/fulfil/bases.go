@@ -45,32 +45,57 @@ func (f *fulfiller) followBases(ctx context.Context) {
 
 // lookAtBases looks at the bases that are in a repository; "" means all.
 func (f *fulfiller) lookAtBases(ctx context.Context, repository string) {
+	f.compareBases(ctx, func(base v1alpha1.BuildBase) string {
+		here := baseimage.Nearby(base.Name, f.Registry)
+		if base.Engine != "" || here == nil || repository != "" && here.Context().RepositoryStr() != repository {
+			return ""
+		}
+		image, err := remote.Image(here, remote.WithContext(ctx), remote.WithPlatform(f.Platform))
+		if err != nil {
+			return "" // it is not there, or of another platform: the build stays as it is
+		}
+		digest, err := image.Digest()
+		if err != nil {
+			return ""
+		}
+		return digest.String()
+	})
+}
+
+// compareBases has the digests that the bases of all Builds have now noted; look returns "" for one of which that is not
+// known.
+func (f *fulfiller) compareBases(ctx context.Context, look func(v1alpha1.BuildBase) string) {
 	f.mutex.Lock()
 	var found []*v1alpha1.Build
 	for _, w := range f.workers {
-		if w.latest != nil && w.latest.Status.Base != nil {
+		if w.latest != nil && len(basesOf(w.latest)) > 0 {
 			found = append(found, w.latest)
 		}
 	}
 	f.mutex.Unlock()
 	for _, b := range found {
-		base := *b.Status.Base
-		here := baseimage.Nearby(base.Name, f.Registry)
-		if here == nil || repository != "" && here.Context().RepositoryStr() != repository {
-			continue
-		}
-		image, err := remote.Image(here, remote.WithContext(ctx), remote.WithPlatform(f.Platform))
-		if err != nil {
-			continue // it is not there, or of another platform: the build stays as it is
-		}
-		digest, err := image.Digest()
-		if err != nil {
-			continue
-		}
-		if err := f.noteBase(ctx, types.NamespacedName{Namespace: b.Namespace, Name: b.Name}, base, digest.String()); err != nil && ctx.Err() == nil {
-			f.Progress.Warn("There is a newer base %s for build %s/%s, but the cluster could not be told: %v", base.Name, b.Namespace, b.Name, err)
+		for _, base := range basesOf(b) {
+			newest := look(*base)
+			if newest == "" {
+				continue
+			}
+			if err := f.noteBase(ctx, types.NamespacedName{Namespace: b.Namespace, Name: b.Name}, *base, newest); err != nil && ctx.Err() == nil {
+				f.Progress.Warn("There is a newer base %s for build %s/%s, but the cluster could not be told: %v", base.Name, b.Namespace, b.Name, err)
+			}
 		}
 	}
+}
+
+// basesOf are the bases of a Build's latest image, in its status.
+func basesOf(b *v1alpha1.Build) []*v1alpha1.BuildBase {
+	var all []*v1alpha1.BuildBase
+	if b.Status.Base != nil {
+		all = append(all, b.Status.Base)
+	}
+	for i := range b.Status.Bases {
+		all = append(all, &b.Status.Bases[i])
+	}
+	return all
 }
 
 // noteBase writes the digest that a base has now, unless the Build stands on another base meanwhile.
@@ -85,12 +110,18 @@ func (f *fulfiller) noteBase(ctx context.Context, key types.NamespacedName, base
 		if err != nil {
 			return err
 		}
-		now := b.Status.Base
-		if now == nil || now.Name != base.Name || now.Digest != base.Digest || now.Newest == newest || now.Newest == "" && newest == now.Digest {
+		changed := false
+		for _, now := range basesOf(b) {
+			same := now.Name == base.Name && now.Digest == base.Digest && now.Engine == base.Engine
+			if same && now.Newest != newest && (now.Newest != "" || newest != now.Digest) {
+				now.Newest, changed = newest, true
+			}
+		}
+		if !changed {
 			return nil
 		}
 		patch, err := json.Marshal(map[string]any{
-			"metadata": map[string]any{"resourceVersion": b.ResourceVersion}, "status": map[string]any{"base": map[string]any{"newest": newest}},
+			"metadata": map[string]any{"resourceVersion": b.ResourceVersion}, "status": map[string]any{"base": b.Status.Base, "bases": b.Status.Bases},
 		})
 		if err != nil {
 			return err

@@ -21,6 +21,7 @@ import (
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/ui"
 	"slipway.dev/slipway/registry"
 )
@@ -40,6 +41,10 @@ type Options struct {
 
 	// Events is the URL of the registry's stream of push events, which tells of newer bases; "" means that nobody looks.
 	Events string
+
+	// Engine connects to the Docker engine, which tells of newer bases of Dockerfiles that it has, and is asked for nothing
+	// before there is such a Build; nil means that nobody looks.
+	Engine func(context.Context) (*docker.Engine, error)
 
 	// By says who builds, and is different for each process: the one of several that claims a request fulfils it.
 	By string
@@ -93,6 +98,8 @@ func (o Order) Again() bool {
 type Made struct {
 	Image name.Digest
 	Base  *v1alpha1.BuildBase // what it stands on; nil where that cannot change
+	// Bases are the images that its Dockerfile names; none where it has no Dockerfile.
+	Bases []v1alpha1.BuildBase
 	// Attach pushes what tells of the image; nil means that there is nothing.
 	Attach func(context.Context) error
 }

@@ -67,6 +67,9 @@ func Push(ctx context.Context, pusher *registry.Pusher, order Order, built *buil
 	if built.Base != nil {
 		made.Base = &v1alpha1.BuildBase{Name: built.Base.Name, Digest: built.Base.Digest}
 	}
+	for _, base := range built.Bases {
+		made.Bases = append(made.Bases, v1alpha1.BuildBase{Name: base.Name, Digest: base.Digest, Engine: base.Engine})
+	}
 	made.Attach = func(ctx context.Context) error {
 		var err error
 		if attach != nil {

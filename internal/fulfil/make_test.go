@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/build"
@@ -110,5 +111,26 @@ func TestOpen(t *testing.T) {
 	b.Status.Answer = nil
 	if open(b) {
 		t.Error("a request of an older spec is open")
+	}
+}
+
+// TestOtherEngines: what a name means in one engine says nothing about what it means in another. Without that two machines
+// would have each other's images built anew for ever.
+func TestOtherEngines(t *testing.T) {
+	y := newBay(t)
+	defer y.end()
+	b := y.get()
+	b.Status.Bases = []v1alpha1.BuildBase{{Name: "base", Digest: "sha256:1", Engine: "other"}}
+	f := newFulfiller(Options{Cluster: y.cluster})
+	key := types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
+	f.workers[key] = &worker{fulfiller: f, key: key, latest: b}
+	f.lookAtEngine(t.Context(), nil, "mine") // asking it would panic
+	var seen []string
+	f.compareBases(t.Context(), func(base v1alpha1.BuildBase) string {
+		seen = append(seen, base.Name)
+		return ""
+	})
+	if diff := cmp.Diff([]string{"base"}, seen); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

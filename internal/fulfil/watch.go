@@ -27,6 +27,8 @@ type fulfiller struct {
 	artifacts *http.Client
 	known     func() bool // whether all Builds have been told of that were there at the beginning
 
+	engineBases chan struct{} // has a value when there is a Build with a base of an engine
+
 	mutex   sync.Mutex // guards what follows, and Observe
 	workers map[types.NamespacedName]*worker
 	only    map[types.NamespacedName]string // the requests that Once is for; nil means all
@@ -45,7 +47,7 @@ func newFulfiller(o Options) *fulfiller {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
-	return &fulfiller{Options: o, slots: make(chan struct{}, o.Jobs), workers: map[types.NamespacedName]*worker{}, left: make(chan struct{})}
+	return &fulfiller{Options: o, slots: make(chan struct{}, o.Jobs), workers: map[types.NamespacedName]*worker{}, left: make(chan struct{}), engineBases: make(chan struct{}, 1)}
 }
 
 // Watch fulfils requests, those that are open and those that come, until ctx ends; it returns ctx's error. A registry or
@@ -59,6 +61,9 @@ func Watch(ctx context.Context, o Options) error {
 	defer end()
 	if f.Events != "" {
 		f.busy.Go(func() { f.followBases(f.life) })
+	}
+	if f.Engine != nil {
+		f.busy.Go(func() { f.followEngine(f.life) })
 	}
 	for {
 		select {
@@ -185,6 +190,9 @@ func (f *fulfiller) tell(object any, deleted bool) {
 	key := types.NamespacedName{Namespace: b.Namespace, Name: b.Name}
 	if f.Stock != nil && !deleted {
 		f.Stock.Expect(orderOf(b))
+	}
+	if inEngine(b) {
+		notify(f.engineBases)
 	}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()

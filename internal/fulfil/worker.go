@@ -202,7 +202,7 @@ func (w *worker) fulfil(ctx context.Context, lost context.CancelCauseFunc, order
 		task.Fail(errors.New(inOneLine(err)))
 		return err
 	} else {
-		answer.Image, answer.Base = made.Image.String(), made.Base
+		answer.Image, answer.Base, answer.Bases = made.Image.String(), made.Base, made.Bases
 	}
 	w.end() // the news of the answer may come before it has been written for all that we know
 	w.expect(id, began, order, answer)

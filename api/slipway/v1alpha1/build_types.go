@@ -127,6 +127,10 @@ type BuildStatus struct {
 	// base is what latestImage stands on; none where the builder does not know of a base that may change.
 	// +optional
 	Base *BuildBase `json:"base,omitempty"`
+	// bases are the images that the Dockerfile of latestImage names, in all its stages; none where there is no Dockerfile.
+	// +optional
+	// +listType=atomic
+	Bases []BuildBase `json:"bases,omitempty"`
 	// builds is how many images were built.
 	// +optional
 	Builds int64 `json:"builds,omitempty"`
@@ -163,7 +167,7 @@ type BuildInputs struct {
 	// requestedAt is the value of the annotation slipway.dev/requested-at.
 	// +optional
 	RequestedAt string `json:"requestedAt,omitempty"`
-	// base is the digest of the newer base that is asked for; empty when none is.
+	// base is the digest of the newer base that is asked for; empty when none is. Several have commas between.
 	// +optional
 	Base string `json:"base,omitempty"`
 }
@@ -202,6 +206,10 @@ type BuildAnswer struct {
 	// base is what the image stands on.
 	// +optional
 	Base *BuildBase `json:"base,omitempty"`
+	// bases are the images that the Dockerfile names.
+	// +optional
+	// +listType=atomic
+	Bases []BuildBase `json:"bases,omitempty"`
 	// error is why there is no image: the end of what the compiler said.
 	// +optional
 	Error string `json:"error,omitempty"`
@@ -211,8 +219,12 @@ type BuildAnswer struct {
 type BuildBase struct {
 	// name of it, as the source says it.
 	Name string `json:"name"`
-	// digest of it, on the nodes' platform.
+	// digest of it, on the nodes' platform; of one in an engine its id.
 	Digest string `json:"digest"`
+	// engine is the id of the Docker engine that has it, where it was taken from there. Whoever has another engine cannot
+	// say what the name means.
+	// +optional
+	Engine string `json:"engine,omitempty"`
 	// newest is the digest that the name was seen to have since; empty when it was not seen to change. Builders write it.
 	// +optional
 	Newest string `json:"newest,omitempty"`

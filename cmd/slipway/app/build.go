@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"slipway.dev/slipway/internal/dev"
+	"slipway.dev/slipway/internal/docker"
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/fulfil"
 	"slipway.dev/slipway/internal/kube"
@@ -123,6 +124,7 @@ func (o *BuildOptions) watch(ctx context.Context, config *rest.Config, progress 
 	return o.deps.Stay(ctx, stay, func(ctx context.Context, around *dev.Environment, cluster dynamic.Interface) error {
 		options := o.fulfilment(around, cluster, progress)
 		options.Events = "http://" + options.Registry + events.Path
+		options.Engine = docker.Connect
 		options.Observe = func(one fulfil.Outcome) { o.tell(progress, one) }
 		progress.Say("Building what supply chains ask for; Ctrl-C ends it")
 		return o.deps.WatchBuilds(ctx, options)

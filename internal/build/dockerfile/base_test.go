@@ -6,6 +6,7 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
 	"slipway.dev/slipway/internal/appfile"
+	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/docker"
 )
 
@@ -86,6 +88,22 @@ func TestBaseStaysAsItIs(t *testing.T) {
 	}
 	if got, err := layers[0].DiffID(); err != nil || got.String() != below {
 		t.Errorf("the base's layer is %s, want %s (%v)", got, below, err)
+	}
+	looked, err := docker.Connect(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer looked.Close()
+	id, err := looked.ImageID(t.Context(), tag.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := looked.Info(t.Context())
+	if err != nil || info.ID == "" {
+		t.Fatalf("the engine has no id: %v", err)
+	}
+	if want := []build.Base{{Name: tag.String(), Digest: id, Engine: info.ID}}; !slices.Equal(built.Bases, want) {
+		t.Errorf("bases %+v, want %+v", built.Bases, want)
 	}
 	stream, err := layers[1].Uncompressed()
 	if err != nil {

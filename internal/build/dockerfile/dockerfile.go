@@ -93,7 +93,7 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 	if err := b.engine.RemoveImage(ctx, docker.Image{ID: id}); err != nil {
 		return nil, err
 	}
-	return &build.Result{Image: b.image}, nil
+	return &build.Result{Image: b.image, Bases: b.named(ctx, r, watch.bases)}, nil
 }
 
 // Close ends the connection and removes the layers.

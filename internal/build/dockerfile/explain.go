@@ -25,6 +25,9 @@ func newProgress(r build.Request) *progress { return &progress{request: r} }
 // metadata is how BuildKit names the step in which it looks at an image.
 const metadata = "[internal] load metadata for "
 
+// frontend is the beginning of the names of images that a line `# syntax=` has BuildKit run.
+const frontend = "docker.io/docker/dockerfile"
+
 func (p *progress) tell(step, line string) {
 	if base, found := strings.CutPrefix(step, metadata); found && line == "" {
 		p.bases = append(p.bases, base)
@@ -47,7 +50,7 @@ func explain(err error, file string) error {
 		return err
 	}
 	if base, found := strings.CutPrefix(step.Step, metadata); found {
-		if strings.HasPrefix(base, "docker.io/docker/dockerfile") {
+		if strings.HasPrefix(base, frontend) {
 			return hint.Withf(fmt.Errorf("building %s: %w", file, err), "the engine cannot get what its `# syntax=` line names; without that line it uses its own BuildKit")
 		}
 		return hint.Withf(fmt.Errorf("building %s: the engine does not have the base %s, and cannot pull it: %w", file, base, err),

@@ -33,10 +33,23 @@ func inputs(b *v1alpha1.Build) v1alpha1.BuildInputs {
 		}),
 		RequestedAt: b.Annotations[v1alpha1.AnnotationRequestedAt],
 	}
-	if base := b.Status.Base; base != nil && base.Newest != base.Digest {
-		now.Base = base.Newest
-	}
+	now.Base = strings.Join(newer(&b.Status), ",")
 	return now
+}
+
+// newer are the digests of bases that the latest image does not have.
+func newer(status *v1alpha1.BuildStatus) []string {
+	bases := status.Bases
+	if status.Base != nil {
+		bases = append([]v1alpha1.BuildBase{*status.Base}, bases...)
+	}
+	var digests []string
+	for _, base := range bases {
+		if base.Newest != "" && base.Newest != base.Digest {
+			digests = append(digests, base.Newest)
+		}
+	}
+	return digests
 }
 
 // causes are why the latest image is not the one that is wanted; none when it is.

@@ -144,8 +144,12 @@ func (r *reconciler) take(ctx context.Context, b *v1alpha1.Build) (progress, err
 	made := status.Request.BuildInputs
 	made.Base = ""
 	status.LatestImage, status.LatestReason, status.Latest, status.Base = answer.Image, status.Request.Reason, &made, answer.Base
+	status.Bases = answer.Bases
 	if status.Base != nil {
 		status.Base.Newest = ""
+	}
+	for i := range status.Bases {
+		status.Bases[i].Newest = ""
 	}
 	status.Builds++
 	status.Request, status.Claim, status.Answer = nil, nil, nil

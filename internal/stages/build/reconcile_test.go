@@ -41,14 +41,17 @@ func TestCauses(t *testing.T) {
 		"the digest said apart": {func(b *v1alpha1.Build) {
 			b.Spec.Source.URL, b.Spec.Source.Digest = "http://elsewhere", "sha256:"+strings.Repeat("1", 64)
 		}, ""},
-		"other files":                   {func(b *v1alpha1.Build) { b.Spec.Source.URL = strings.ReplaceAll(one.URL, "1", "2") }, "SOURCE"},
-		"no digest, another revision":   {func(b *v1alpha1.Build) { b.Spec.Source = v1alpha1.BuildSource{URL: "http://r/a.tgz", Revision: "2"} }, "SOURCE"},
-		"env in another order":          {func(b *v1alpha1.Build) { b.Spec.Env = []v1alpha1.BuildVariable{spec.Env[1], spec.Env[0]} }, ""},
-		"other env":                     {func(b *v1alpha1.Build) { b.Spec.Env = spec.Env[:1] }, "CONFIG"},
-		"another place":                 {func(b *v1alpha1.Build) { b.Spec.Image += "b" }, "CONFIG"},
-		"another account":               {func(b *v1alpha1.Build) { b.Spec.ServiceAccountName = "a" }, ""},
-		"asked":                         {func(b *v1alpha1.Build) { b.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"} }, "MANUAL"},
-		"a newer base":                  {func(b *v1alpha1.Build) { b.Status.Base = &v1alpha1.BuildBase{Digest: "sha256:1", Newest: "sha256:2"} }, "BASE_IMAGE"},
+		"other files":                 {func(b *v1alpha1.Build) { b.Spec.Source.URL = strings.ReplaceAll(one.URL, "1", "2") }, "SOURCE"},
+		"no digest, another revision": {func(b *v1alpha1.Build) { b.Spec.Source = v1alpha1.BuildSource{URL: "http://r/a.tgz", Revision: "2"} }, "SOURCE"},
+		"env in another order":        {func(b *v1alpha1.Build) { b.Spec.Env = []v1alpha1.BuildVariable{spec.Env[1], spec.Env[0]} }, ""},
+		"other env":                   {func(b *v1alpha1.Build) { b.Spec.Env = spec.Env[:1] }, "CONFIG"},
+		"another place":               {func(b *v1alpha1.Build) { b.Spec.Image += "b" }, "CONFIG"},
+		"another account":             {func(b *v1alpha1.Build) { b.Spec.ServiceAccountName = "a" }, ""},
+		"asked":                       {func(b *v1alpha1.Build) { b.Annotations = map[string]string{v1alpha1.AnnotationRequestedAt: "now"} }, "MANUAL"},
+		"a newer base":                {func(b *v1alpha1.Build) { b.Status.Base = &v1alpha1.BuildBase{Digest: "sha256:1", Newest: "sha256:2"} }, "BASE_IMAGE"},
+		"a newer base of a Dockerfile": {func(b *v1alpha1.Build) {
+			b.Status.Bases = []v1alpha1.BuildBase{{Digest: "sha256:1"}, {Digest: "sha256:1", Newest: "sha256:2"}}
+		}, "BASE_IMAGE"},
 		"a base that is the same again": {func(b *v1alpha1.Build) { b.Status.Base = &v1alpha1.BuildBase{Digest: "sha256:1", Newest: "sha256:1"} }, ""},
 		"all": {func(b *v1alpha1.Build) {
 			b.Spec.Source.Digest, b.Spec.Env = "sha256:2", nil
@@ -169,7 +172,7 @@ func TestReconcile(t *testing.T) {
 	image := "localhost:5000/apps/a@sha256:" + strings.Repeat("2", 64)
 	w.status = http.StatusServiceUnavailable
 	w.edit(b, func(s *v1alpha1.BuildStatus) {
-		s.Answer = &v1alpha1.BuildAnswer{Request: id, By: "somebody", Image: image}
+		s.Answer = &v1alpha1.BuildAnswer{Request: id, By: "somebody", Image: image, Bases: []v1alpha1.BuildBase{{Name: "a", Digest: "sha256:1", Engine: "e"}}}
 	})
 	w.look(metav1.ConditionUnknown, v1alpha1.ReasonUnreachable, "the registry answers 503", true)
 	w.status = http.StatusForbidden
@@ -181,7 +184,7 @@ func TestReconcile(t *testing.T) {
 	}
 	w.status = http.StatusOK
 	b = w.look(metav1.ConditionTrue, v1alpha1.ReasonBuilt, "built from main@sha1:1", false)
-	if b.Status.LatestImage != image || b.Status.Builds != 1 || b.Status.LatestReason != v1alpha1.CauseSource || b.Status.Request != nil || b.Status.Answer != nil {
+	if b.Status.LatestImage != image || b.Status.Builds != 1 || b.Status.LatestReason != v1alpha1.CauseSource || b.Status.Request != nil || b.Status.Answer != nil || len(b.Status.Bases) != 1 || b.Status.Bases[0].Engine != "e" {
 		t.Errorf("status %+v", b.Status)
 	}
 
