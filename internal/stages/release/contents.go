@@ -2,6 +2,7 @@ package release
 
 import (
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -79,6 +80,15 @@ func (c *contents) put(release *v1alpha1.Release, made content) {
 		if oldest == fresh {
 			return
 		}
+	}
+}
+
+// unapplied notes that what a Release names is to be applied from the start, since that has failed.
+func (c *contents) unapplied(release *v1alpha1.Release) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if found, known := c.of[client.ObjectKeyFromObject(release)]; known {
+		found.generation, found.appliedAt, found.next, found.passed = 0, time.Time{}, 0, nil
 	}
 }
 

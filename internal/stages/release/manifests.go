@@ -2,7 +2,6 @@ package release
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -47,6 +46,11 @@ type content struct {
 	// appliedAt is when this process last applied all of it, for which generation; zero: not yet.
 	appliedAt  time.Time
 	generation int64
+	// next is the wave that is to be applied next, len(waves) when all are, and reached is since when it can be.
+	next    int
+	reached time.Time
+	// passed are the members that would be taken, while not all are applied.
+	passed map[v1alpha1.ReleasedObject]bool
 }
 
 // digestOf tells what a Release applies apart from all others, without fetching it: an artifact's URL names its content.
@@ -219,29 +223,7 @@ func nameOf(object *unstructured.Unstructured) v1alpha1.ReleasedObject {
 
 // same says whether two names are of one object; the version is how it is spoken of.
 func same(a, b v1alpha1.ReleasedObject) bool {
-	a.Version, b.Version = "", ""
-	return a == b
-}
-
-// order is in which objects are applied: what others need first. Kinds that are not listed come between.
-var order = []string{
-	"Namespace", "CustomResourceDefinition", "PriorityClass", "StorageClass", "ResourceQuota", "LimitRange", "NetworkPolicy",
-	"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Secret", "ConfigMap", "PersistentVolume",
-	"PersistentVolumeClaim", "Service", "", "Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "HorizontalPodAutoscaler",
-	"PodDisruptionBudget", "Ingress", "APIService", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
-}
-
-func rank(kind string) int {
-	if at := slices.Index(order, kind); at >= 0 {
-		return at
-	}
-	return slices.Index(order, "")
-}
-
-func inOrder(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
-	sorted := slices.Clone(objects)
-	slices.SortStableFunc(sorted, func(a, b *unstructured.Unstructured) int { return cmp.Compare(rank(a.GetKind()), rank(b.GetKind())) })
-	return sorted
+	return unversioned(a) == unversioned(b)
 }
 
 // setID returns the name of the ApplySet of a parent, as kubectl makes it (KEP-3659): of its name, namespace, kind and group.

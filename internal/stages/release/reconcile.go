@@ -101,12 +101,20 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 	}
 	interval := duration(release.Spec.Interval, defaultInterval)
 	if again || made.generation != release.Generation || r.now().Sub(made.appliedAt) >= interval {
-		if err := r.apply(ctx, api, release, members); err != nil {
+		if made.passed, err = r.try(ctx, api, release, members); err != nil {
+			r.contents.unapplied(release)
 			return 0, err
 		}
-		if made.appliedAt, made.generation = r.now(), release.Generation; len(unknown) == 0 {
-			r.contents.put(release, made)
-		}
+		made.next, made.reached, made.appliedAt, made.generation = 0, r.now(), r.now(), release.Generation
+	}
+	waitsFor, now, err := r.advance(ctx, api, release, members, unknown, &made)
+	if err != nil {
+		r.contents.unapplied(release)
+		return 0, err
+	}
+	r.contents.put(release, made)
+	if waitsFor != nil {
+		return r.wait(release, *waitsFor, now)
 	}
 	behind, now, err := r.look(ctx, api, members)
 	switch {
@@ -114,8 +122,6 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 		return 0, err
 	case behind != nil:
 		return r.wait(release, behind.name, now)
-	case len(unknown) > 0:
-		return r.wait(release, unknown[0], waiting("its kind is not known yet"))
 	}
 	if err := r.prune(ctx, api, release, without(release.Status.Inventory, names)); err != nil {
 		return 0, err
@@ -186,10 +192,7 @@ func (r *reconciler) wait(release *v1alpha1.Release, name v1alpha1.ReleasedObjec
 
 // as is the API as the Release's account sees it.
 func (r *reconciler) as(ctx context.Context, release *v1alpha1.Release) (dynamic.Interface, error) {
-	name := types.NamespacedName{Namespace: release.Namespace, Name: release.Spec.ServiceAccountName}
-	if name.Name == "" {
-		name.Name = "default"
-	}
+	name := types.NamespacedName(accountOf(release))
 	var account corev1.ServiceAccount
 	if err := r.direct.Get(ctx, name, &account); apierrors.IsNotFound(err) {
 		return nil, failed(v1alpha1.ReasonForbidden, "The service account %q does not exist in the namespace.", name.Name)

@@ -28,6 +28,8 @@ const (
 	// stuckLimit is how long a pod may have trouble, such as an image that cannot be pulled, before the release counts as
 	// failed: longer than a registry takes to come back, and much sooner than the timeout, for which somebody would wait.
 	stuckLimit = 20 * time.Second
+	// catchUp is how long the API server may take to heed what was just applied, such as a role or a kind's schema.
+	catchUp = 5 * time.Second
 	// againAfter is how soon to try again after a failure.
 	againAfter = 5 * time.Second
 	// fieldManager is the owner of the fields that a Release applies.

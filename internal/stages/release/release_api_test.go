@@ -61,6 +61,8 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	}
 	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
 	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "..", "embedded", "crds")}, ErrorIfCRDPathMissing: true}
+	// As on a real cluster, a pod needs its service account; envtest's default turns that off.
+	environment.ControlPlane.GetAPIServer().Configure().Disable("disable-admission-plugins")
 	config, err := environment.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -95,13 +97,14 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	for name, test := range map[string]func(*cluster){
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
 		"suspended": testSuspended, "late": testLateKind,
+		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
 			own.T, own.namespace = t, name
 			own.apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")
 			own.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: maker, namespace: " + name + "}}")
-			if name != "rights" {
+			if !slices.Contains([]string{"rights", "needs", "mistakes", "grants"}, name) {
 				own.allow(`[{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]`)
 			}
 			test(&own)
@@ -424,7 +427,7 @@ func testRefused(c *cluster) {
 	c.release("one", "1", map[string]string{"a.yml": config1("a", "one"), "b.yml": config1("b", "one")}, "")
 	c.eventually("one", metav1.ConditionTrue, v1alpha1.ReasonReleased, "")
 	c.release("two", "1", map[string]string{"a.yml": config1("a", "two")}, "")
-	c.eventually("two", metav1.ConditionFalse, v1alpha1.ReasonApplyFailed, "ConfigMap refused/a belongs to another ApplySet")
+	c.eventually("two", metav1.ConditionFalse, v1alpha1.ReasonApplyFailed, "ConfigMap refused/a belongs to Release refused/one")
 	if c.configMap("a").Data["a"] != "one" {
 		c.Error("the other release's object was changed")
 	}
