@@ -8,10 +8,8 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -249,38 +247,10 @@ func refused(name v1alpha1.ReleasedObject, err error) error {
 	if lacksRight(err) || escalates(err) {
 		return failed(v1alpha1.ReasonForbidden, "%s: %s. Allow it with a RoleBinding, to the ClusterRole slipway-deliverable of profile testing or to a role of your own.", called(name), answer.Status().Message)
 	}
-	return failed(v1alpha1.ReasonApplyFailed, "%s: %s", called(name), answer.Status().Message)
-}
-
-// prune deletes what the inventory has and the members have not, last applied first, and only what is of this set still.
-func (r *reconciler) prune(ctx context.Context, api dynamic.Interface, release *v1alpha1.Release, leftovers []v1alpha1.ReleasedObject) error {
-	for _, name := range slices.Backward(leftovers) {
-		mapping, err := r.mapper.RESTMapping(schema.GroupKind{Group: name.Group, Kind: name.Kind}, name.Version)
-		if meta.IsNoMatchError(err) {
-			continue // with its kind it is gone
-		}
-		if err != nil {
-			return fmt.Errorf("asking for kind %s: %w", name.Kind, err)
-		}
-		resources := target{resource: mapping.Resource, name: name}.in(api)
-		found, err := resources.Get(ctx, name.Name, metav1.GetOptions{})
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return refused(name, err)
-		}
-		if found.GetLabels()[labelPartOf] != idOf(release) {
-			continue // it was given to somebody else
-		}
-		uid, background := found.GetUID(), metav1.DeletePropagationBackground
-		err = resources.Delete(ctx, name.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return refused(name, err)
-		}
-		r.log.Info("object pruned", "release", release.Namespace+"/"+release.Name, "object", called(name))
+	if notServed(err) {
+		return failed(v1alpha1.ReasonApplyFailed, "%s: the cluster serves this kind no more as %s/%s: write it with a version that `kubectl api-resources` shows.", called(name), name.Group, name.Version)
 	}
-	return nil
+	return failed(v1alpha1.ReasonApplyFailed, "%s: %s", called(name), answer.Status().Message)
 }
 
 // union lists the objects of both, those of the first first.

@@ -5,11 +5,13 @@ package release
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -62,6 +64,10 @@ func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
 		transport.Proxy = nil // artifacts are in the environment's registry
 		options.Artifacts = &http.Client{Transport: transport}
 	}
+	asks, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("preparing a client for the kinds of the API server: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("release").
 		// Every change is looked at, that of a status too: it is how a status written from a cache that lagged
@@ -69,7 +75,7 @@ func Setup(_ context.Context, mgr ctrl.Manager, options Options) error {
 		For(&v1alpha1.Release{}).
 		WithOptions(controller.Options{MaxConcurrentReconciles: options.MaxConcurrent}).
 		Complete(&reconciler{
-			client: mgr.GetClient(), direct: mgr.GetAPIReader(), mapper: mgr.GetRESTMapper(), identities: options.Identities,
+			client: mgr.GetClient(), direct: mgr.GetAPIReader(), mapper: mgr.GetRESTMapper(), discovery: asks, identities: options.Identities,
 			artifacts: options.Artifacts, log: options.Logger, now: time.Now,
 		})
 }
@@ -79,6 +85,7 @@ type reconciler struct {
 	client     client.Client
 	direct     client.Reader // past the cache
 	mapper     meta.RESTMapper
+	discovery  discovery.DiscoveryInterface // past what the mapper keeps
 	identities *identity.Pool
 	artifacts  *http.Client
 	log        *slog.Logger

@@ -97,7 +97,7 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	for name, test := range map[string]func(*cluster){
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
 		"suspended": testSuspended, "late": testLateKind,
-		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook,
+		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "versions": testVersions,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
