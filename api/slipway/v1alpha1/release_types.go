@@ -90,6 +90,9 @@ type ReleaseStatus struct {
 	// attemptedAt is when.
 	// +optional
 	AttemptedAt *metav1.Time `json:"attemptedAt,omitempty"`
+	// releasedAt is when all that was last begun with was first ready; without it, it has not been yet.
+	// +optional
+	ReleasedAt *metav1.Time `json:"releasedAt,omitempty"`
 	// revision is the last one that was ready, all of it.
 	// +optional
 	Revision string `json:"revision,omitempty"`

@@ -7,7 +7,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
@@ -20,9 +19,7 @@ func testSuspended(c *cluster) {
 	c.eventually("app", metav1.ConditionUnknown, v1alpha1.ReasonSuspended, "")
 	asked := &v1alpha1.Release{}
 	asked.Namespace, asked.Name = c.namespace, "app"
-	if err := c.Patch(c.Context(), asked, client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"annotations": {"slipway.dev/requested-at": "now"}}}`))); err != nil {
-		c.Fatal(err)
-	}
+	c.ask("app")
 	c.until(func() (bool, string) {
 		if err := c.Get(c.Context(), client.ObjectKeyFromObject(asked), asked); err != nil {
 			c.Fatal(err)

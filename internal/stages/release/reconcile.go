@@ -127,6 +127,9 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 		return 0, err
 	}
 	release.Status.Inventory, release.Status.Revision = names, release.Spec.Source.Revision
+	if release.Status.ReleasedAt == nil {
+		release.Status.ReleasedAt = new(metav1.NewTime(r.now()).Rfc3339Copy())
+	}
 	settle(release, metav1.ConditionTrue, v1alpha1.ReasonReleased, fmt.Sprintf("revision '%s' is released: %d objects", release.Status.Revision, len(names)))
 	return max(soon, interval-r.now().Sub(made.appliedAt)), nil
 }
@@ -152,7 +155,7 @@ func (r *reconciler) begin(ctx context.Context, release *v1alpha1.Release, diges
 	before := release.DeepCopy()
 	now := metav1.NewTime(r.now()).Rfc3339Copy()
 	status := &release.Status
-	status.Attempted, status.AttemptedDigest, status.AttemptedAt = release.Spec.Source.Revision, digest, &now
+	status.Attempted, status.AttemptedDigest, status.AttemptedAt, status.ReleasedAt = release.Spec.Source.Revision, digest, &now, nil
 	status.Inventory = union(status.Inventory, names)
 	settle(release, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, fmt.Sprintf("revision '%s' is being applied", status.Attempted))
 	status.ObservedGeneration = before.Status.ObservedGeneration // not applied yet
@@ -173,7 +176,7 @@ func (r *reconciler) wait(release *v1alpha1.Release, name v1alpha1.ReleasedObjec
 	case now.failed:
 		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s has failed: %s", called(name), now.detail))
 		return againAfter, nil
-	case release.Status.Revision == release.Status.Attempted:
+	case release.Status.ReleasedAt != nil:
 		settle(release, metav1.ConditionFalse, v1alpha1.ReasonNotReady, fmt.Sprintf("%s is no longer ready: %s", called(name), now.detail))
 		return later, nil
 	case now.stuck && age > stuckLimit:

@@ -97,7 +97,7 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	for name, test := range map[string]func(*cluster){
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
 		"suspended": testSuspended, "late": testLateKind,
-		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "versions": testVersions,
+		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "versions": testVersions, "rollback": testRollback,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
@@ -229,6 +229,17 @@ func (c *cluster) configMap(name string) *corev1.ConfigMap {
 	return found
 }
 
+// ask has a Release looked at at once.
+func (c *cluster) ask(name string) {
+	c.Helper()
+	asked := &v1alpha1.Release{}
+	asked.Namespace, asked.Name = c.namespace, name
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"annotations": {"slipway.dev/requested-at": "now"}}}`))
+	if err := c.Patch(c.Context(), asked, patch); err != nil {
+		c.Fatal(err)
+	}
+}
+
 // ready plays the controller of a Deployment.
 func (c *cluster) ready(name string, status metav1.ConditionStatus, reason string) {
 	c.Helper()
@@ -353,12 +364,7 @@ func testBad(c *cluster) {
 	if err := c.Update(c.Context(), drifted); err != nil {
 		c.Fatal(err)
 	}
-	asked := &v1alpha1.Release{}
-	asked.Namespace, asked.Name = c.namespace, "app"
-	patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata": {"annotations": {"slipway.dev/requested-at": "now"}}}`))
-	if err := c.Patch(c.Context(), asked, patch); err != nil {
-		c.Fatal(err)
-	}
+	c.ask("app")
 	c.until(func() (bool, string) {
 		release := &v1alpha1.Release{}
 		if err := c.Get(c.Context(), client.ObjectKey{Namespace: c.namespace, Name: "app"}, release); err != nil {
