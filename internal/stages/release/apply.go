@@ -252,21 +252,3 @@ func refused(name v1alpha1.ReleasedObject, err error) error {
 	}
 	return failed(v1alpha1.ReasonApplyFailed, "%s: %s", called(name), answer.Status().Message)
 }
-
-// union lists the objects of both, those of the first first.
-func union(a, b []v1alpha1.ReleasedObject) []v1alpha1.ReleasedObject {
-	all := slices.Clone(a)
-	for _, name := range b {
-		if !slices.ContainsFunc(all, func(other v1alpha1.ReleasedObject) bool { return same(name, other) }) {
-			all = append(all, name)
-		}
-	}
-	return all
-}
-
-// without lists the objects of the first that are not in the second.
-func without(a, b []v1alpha1.ReleasedObject) []v1alpha1.ReleasedObject {
-	return slices.DeleteFunc(slices.Clone(a), func(name v1alpha1.ReleasedObject) bool {
-		return slices.ContainsFunc(b, func(other v1alpha1.ReleasedObject) bool { return same(name, other) })
-	})
-}

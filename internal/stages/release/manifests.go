@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
@@ -148,17 +150,24 @@ func decode(text []byte) ([]*unstructured.Unstructured, error) {
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
 	var objects []*unstructured.Unstructured
 	for {
-		var fields map[string]any
-		if err := decoder.Decode(&fields); errors.Is(err, io.EOF) {
+		var raw json.RawMessage
+		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
 			return objects, nil
 		} else if err != nil {
+			return nil, err
+		}
+		if len(raw) == 0 {
+			continue // nothing between two lines of dashes
+		}
+		var fields map[string]any
+		if err := utiljson.Unmarshal(raw, &fields); err != nil { // whole numbers stay whole, of any size
 			return nil, err
 		}
 		if len(fields) == 0 {
 			continue
 		}
 		object := &unstructured.Unstructured{Object: fields}
-		if object.IsList() {
+		if object.IsList() && strings.HasSuffix(object.GetKind(), "List") {
 			list, err := object.ToList()
 			if err != nil {
 				return nil, err
@@ -219,11 +228,6 @@ func (r *reconciler) locate(release *v1alpha1.Release, object *unstructured.Unst
 func nameOf(object *unstructured.Unstructured) v1alpha1.ReleasedObject {
 	kind := object.GroupVersionKind()
 	return v1alpha1.ReleasedObject{Group: kind.Group, Version: kind.Version, Kind: kind.Kind, Namespace: object.GetNamespace(), Name: object.GetName()}
-}
-
-// same says whether two names are of one object; the version is how it is spoken of.
-func same(a, b v1alpha1.ReleasedObject) bool {
-	return unversioned(a) == unversioned(b)
 }
 
 // setID returns the name of the ApplySet of a parent, as kubectl makes it (KEP-3659): of its name, namespace, kind and group.

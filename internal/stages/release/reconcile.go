@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,7 +33,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	if !release.DeletionTimestamp.IsZero() {
 		r.contents.drop(request.NamespacedName)
-		return ctrl.Result{}, r.finish(ctx, release)
+		return r.remove(ctx, release)
 	}
 	before := release.DeepCopy()
 	var next time.Duration
@@ -48,10 +48,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: soon}, nil // what was read is old
 		}
-		problem, known := errors.AsType[*failure](err)
-		if !known {
-			problem = failed(v1alpha1.ReasonUnreachable, "%s. It is tried again by itself.", pull.Text(err))
-		}
+		problem := problemOf(err)
 		settle(release, metav1.ConditionFalse, problem.reason, problem.message)
 		next = againAfter
 	}
@@ -61,12 +58,28 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	return ctrl.Result{RequeueAfter: next}, nil
 }
 
+// problemOf is what an error says about the release; one that is no answer says that it is tried again.
+func problemOf(err error) *failure {
+	if problem, known := errors.AsType[*failure](err); known {
+		return problem
+	}
+	return failed(v1alpha1.ReasonUnreachable, "%s. It is tried again by itself.", pull.Text(err))
+}
+
 // settle says in the status how it stands.
 func settle(release *v1alpha1.Release, status metav1.ConditionStatus, reason, message string) {
 	release.Status.ObservedGeneration = release.Generation
 	meta.SetStatusCondition(&release.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: message, ObservedGeneration: release.Generation,
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: shorten(message), ObservedGeneration: release.Generation,
 	})
+}
+
+// shorten keeps a message readable; a status with one of more than 32768 bytes would be refused.
+func shorten(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 }
 
 // step does what is to be done now, and returns after how long there is more. before is the Release as the API server has
@@ -91,13 +104,22 @@ func (r *reconciler) step(ctx context.Context, before, release *v1alpha1.Release
 	// Once a kind is known, its objects are known by their namespace, too: under that name they are to be pruned.
 	begun := release.Status.AttemptedDigest == made.digest && release.Status.AttemptedAt != nil && len(without(names, release.Status.Inventory)) == 0
 	if !begun {
-		if err := r.begin(ctx, release, made.digest, names); err != nil {
+		inventory, err := r.inventory(ctx, api, release, names, maxInventory)
+		if err != nil {
+			return 0, err
+		}
+		if err := r.begin(ctx, release, made.digest, inventory); err != nil {
 			return 0, err
 		}
 		release.DeepCopyInto(before)
 	}
 	if err := r.markParent(ctx, release, union(release.Status.Inventory, names)); err != nil {
 		return 0, err
+	}
+	if release.Status.ReleasedAt != nil {
+		if members, err = withoutEnded(ctx, api, members); err != nil {
+			return 0, err
+		}
 	}
 	interval := duration(release.Spec.Interval, defaultInterval)
 	if again || made.generation != release.Generation || r.now().Sub(made.appliedAt) >= interval {
@@ -151,17 +173,18 @@ func duration(set *metav1.Duration, otherwise time.Duration) time.Duration {
 
 // begin writes down what is about to be applied before any of it is: then nothing is ever applied that a later run would
 // not know to prune.
-func (r *reconciler) begin(ctx context.Context, release *v1alpha1.Release, digest string, names []v1alpha1.ReleasedObject) error {
+func (r *reconciler) begin(ctx context.Context, release *v1alpha1.Release, digest string, inventory []v1alpha1.ReleasedObject) error {
 	before := release.DeepCopy()
 	now := metav1.NewTime(r.now()).Rfc3339Copy()
 	status := &release.Status
 	status.Attempted, status.AttemptedDigest, status.AttemptedAt, status.ReleasedAt = release.Spec.Source.Revision, digest, &now, nil
-	status.Inventory = union(status.Inventory, names)
+	status.Inventory = inventory
 	settle(release, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, fmt.Sprintf("revision '%s' is being applied", status.Attempted))
 	status.ObservedGeneration = before.Status.ObservedGeneration // not applied yet
 	// A status that was written from an old object would lose what the inventory has.
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	if err := r.client.Status().Patch(ctx, release, patch); err != nil {
+		before.DeepCopyInto(release)
 		return fmt.Errorf("writing the status of release %s: %w", client.ObjectKeyFromObject(release), err)
 	}
 	return nil
@@ -207,28 +230,6 @@ func (r *reconciler) as(ctx context.Context, release *v1alpha1.Release) (dynamic
 		return nil, err
 	}
 	return who.Client, who.Ready(ctx)
-}
-
-// finish deletes what the Release has applied outside of its namespace; the rest follows its owner. Without the account
-// nobody may, and holding the Release would help nobody.
-func (r *reconciler) finish(ctx context.Context, release *v1alpha1.Release) error {
-	if !slices.Contains(release.Finalizers, finalizer) {
-		return nil
-	}
-	outside := slices.DeleteFunc(slices.Clone(release.Status.Inventory), func(name v1alpha1.ReleasedObject) bool { return name.Namespace == release.Namespace })
-	api, err := r.as(ctx, release)
-	if err == nil {
-		err = r.prune(ctx, api, release, outside)
-	}
-	if problem, is := errors.AsType[*failure](err); is && problem.reason == v1alpha1.ReasonForbidden {
-		r.log.Warn("objects are left behind", "release", client.ObjectKeyFromObject(release).String(), "objects", len(outside), "error", err)
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	finalizers := slices.DeleteFunc(slices.Clone(release.Finalizers), func(name string) bool { return name == finalizer })
-	return client.IgnoreNotFound(r.patchMetadata(ctx, release, map[string]any{"finalizers": finalizers, "resourceVersion": release.ResourceVersion}))
 }
 
 // publish writes the status if it differs.

@@ -3,6 +3,7 @@ package release_test
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -53,6 +54,7 @@ type cluster struct {
 	mu        *sync.Mutex
 	artifacts map[string][]byte
 	namespace string
+	pause     time.Duration // between two looks; 0 means 20 ms
 }
 
 func TestReleasesOnARealAPIServer(t *testing.T) {
@@ -98,13 +100,14 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
 		"suspended": testSuspended, "late": testLateKind,
 		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "versions": testVersions, "rollback": testRollback,
+		"remove": testRemove, "inventory": testInventory, "words": testWords, "jobs": testJobs,
 	} {
 		t.Run(name, func(t *testing.T) {
 			own := *c
 			own.T, own.namespace = t, name
 			own.apply("{apiVersion: v1, kind: Namespace, metadata: {name: " + name + "}}")
 			own.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: maker, namespace: " + name + "}}")
-			if !slices.Contains([]string{"rights", "needs", "mistakes", "grants"}, name) {
+			if !slices.Contains([]string{"rights", "needs", "mistakes", "grants", "remove"}, name) {
 				own.allow(`[{apiGroups: ["*"], resources: ["*"], verbs: ["*"]}]`)
 			}
 			test(&own)
@@ -200,7 +203,7 @@ func (c *cluster) eventually(name string, status metav1.ConditionStatus, reason,
 
 func (c *cluster) until(done func() (bool, string)) {
 	c.Helper()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(cmp.Or(c.pause, 20*time.Millisecond))
 	defer tick.Stop()
 	limit := time.After(60 * time.Second)
 	for {
@@ -382,6 +385,24 @@ func testRights(c *cluster) {
 	c.eventually("app", metav1.ConditionFalse, v1alpha1.ReasonForbidden, `ConfigMap rights/a: configmaps "a" is forbidden: User "system:serviceaccount:rights:maker"`)
 	c.allow(`[{apiGroups: [""], resources: [configmaps], verbs: [get, list, create, patch, delete]}]`)
 	c.eventually("app", metav1.ConditionTrue, v1alpha1.ReasonReleased, "")
+
+	// Rights that are lost: it says so, also when it was asked to look, and what it could not put right it does later.
+	c.release("app", "1", map[string]string{"a.yml": config1("a", "one")}, ", interval: 1h")
+	c.eventually("app", metav1.ConditionTrue, v1alpha1.ReasonReleased, "")
+	c.allow(`[{apiGroups: [""], resources: [configmaps], verbs: [get, list]}]`)
+	c.untilForbidden("patch", "configmaps")
+	drifted := c.configMap("a")
+	drifted.Data["a"] = "changed"
+	if err := c.Update(c.Context(), drifted); err != nil {
+		c.Fatal(err)
+	}
+	c.ask("app")
+	c.eventually("app", metav1.ConditionFalse, v1alpha1.ReasonForbidden, "cannot patch")
+	c.allow(`[{apiGroups: [""], resources: [configmaps], verbs: [get, list, create, patch, delete]}]`)
+	c.eventually("app", metav1.ConditionTrue, v1alpha1.ReasonReleased, "")
+	if a := c.configMap("a").Data["a"]; a != "one" {
+		c.Errorf("it is released, and a is %q", a)
+	}
 	c.apply("{apiVersion: slipway.dev/v1alpha1, kind: Release, metadata: {name: nobody, namespace: rights}, spec: {serviceAccountName: nobody, source: {url: 'http://x/y', revision: z}}}")
 	c.eventually("nobody", metav1.ConditionFalse, v1alpha1.ReasonForbidden, `service account "nobody" does not exist`)
 }
