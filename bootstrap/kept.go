@@ -133,7 +133,7 @@ func others(live *unstructured.Unstructured) []string {
 	var names []string
 	for _, entry := range live.GetManagedFields() {
 		var fields map[string]any
-		if entry.Manager == environment.FieldManager || entry.Subresource != "" || entry.FieldsV1 == nil || json.Unmarshal(entry.FieldsV1.Raw, &fields) != nil {
+		if entry.Manager == environment.FieldManager || entry.Subresource != "" || entry.FieldsV1 == nil || json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields) != nil {
 			continue
 		}
 		if _, ok := fields["f:spec"]; ok && !slices.Contains(names, entry.Manager) {
