@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -269,6 +270,9 @@ func condition(conditions []metav1.Condition, conditionType string) metav1.Condi
 
 // because is a condition in words.
 func because(c metav1.Condition) string {
+	if of, ok := strings.CutSuffix(c.Reason, "Condition"); ok { // it only says of which of the object's conditions this is
+		return cmp.Or(c.Message, "it is not "+of+" yet")
+	}
 	switch {
 	case c.Message != "" && c.Reason != "":
 		return c.Message + " (" + c.Reason + ")"

@@ -235,3 +235,16 @@ func TestPatience(t *testing.T) {
 		}
 	}
 }
+
+func TestBecause(t *testing.T) {
+	for want, condition := range map[string]metav1.Condition{
+		"it is not Ready yet":             is("Ready", "Unknown", "ReadyCondition", ""),
+		"there is no TestPlan":            is("Ready", "False", "ReadyCondition", "there is no TestPlan"),
+		"the path leads nowhere (Broken)": is("Ready", "False", "Broken", "the path leads nowhere"),
+		"nothing is said yet":             {},
+	} {
+		if got := because(condition); got != want {
+			t.Errorf("because = %q, want %q", got, want)
+		}
+	}
+}
