@@ -172,3 +172,15 @@ func FuzzUnpack(f *testing.F) {
 		}
 	})
 }
+
+// TestFetchKeepsPasswords out of its errors, which conditions show and logs keep.
+func TestFetchKeepsPasswords(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	from := strings.Replace(server.URL, "http://", "http://user:hidden@", 1) + "/a.tgz"
+	err := Fetch(t.Context(), Source{URL: from}, t.TempDir())
+	var answer *StatusError
+	if !errors.As(err, &answer) || answer.Code != http.StatusNotFound || strings.Contains(err.Error(), "hidden") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"time"
 )
@@ -32,6 +33,24 @@ var ErrDigest = errors.New("the artifact is not the one that was asked for")
 
 // ErrRefused means that an artifact holds what none may, such as a name that leads out of it. It stays so.
 var ErrRefused = errors.New("the artifact is not taken")
+
+// StatusError means that a server answered, and not with the artifact.
+type StatusError struct {
+	Code   int    // such as 404
+	Status string // such as "404 Not Found"
+}
+
+// Error says what the server answered.
+func (e *StatusError) Error() string { return "the server answers " + e.Status }
+
+// Redacted is a URL without the password that may be in it, for what people and logs read.
+func Redacted(raw string) string {
+	parsed, err := url.Parse(raw)
+	if err != nil || parsed.User == nil {
+		return raw
+	}
+	return parsed.Redacted()
+}
 
 // Source says where an artifact is.
 type Source struct {
@@ -65,19 +84,19 @@ func Fetch(ctx context.Context, source Source, dir string) error {
 	}
 	body, err := open(ctx, source)
 	if err != nil {
-		return fmt.Errorf("fetching %s: %w", source.URL, err)
+		return fmt.Errorf("fetching %s: %w", Redacted(source.URL), err)
 	}
 	defer body.Close()
 	hash := sha256.New()
 	content := io.TeeReader(body, hash)
 	if err := Unpack(content, dir, source.MaxBytes); err != nil {
-		return fmt.Errorf("unpacking %s: %w", source.URL, err)
+		return fmt.Errorf("unpacking %s: %w", Redacted(source.URL), err)
 	}
 	if _, err := io.Copy(io.Discard, io.LimitReader(content, source.MaxBytes)); err != nil { // what the archive does not need
-		return fmt.Errorf("fetching %s: %w", source.URL, err)
+		return fmt.Errorf("fetching %s: %w", Redacted(source.URL), err)
 	}
 	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); source.Digest != "" && got != source.Digest {
-		return fmt.Errorf("fetching %s: %w: its digest is %s, not %s", source.URL, ErrDigest, got, source.Digest)
+		return fmt.Errorf("fetching %s: %w: its digest is %s, not %s", Redacted(source.URL), ErrDigest, got, source.Digest)
 	}
 	return nil
 }
@@ -106,7 +125,7 @@ func open(ctx context.Context, source Source) (io.ReadCloser, error) {
 			return response.Body, nil
 		}
 		_ = response.Body.Close()
-		last = fmt.Errorf("the server answers %s", response.Status)
+		last = &StatusError{Code: response.StatusCode, Status: response.Status}
 		if response.StatusCode < http.StatusInternalServerError {
 			return nil, last
 		}

@@ -46,6 +46,7 @@ type bay struct {
 	mutex  sync.Mutex // guards what follows
 	pushes int        // of manifests
 	status int        // that the source is answered with; 0 means 200
+	cut    bool       // the source ends in its middle
 }
 
 func newBay(t *testing.T) *bay {
@@ -91,6 +92,8 @@ func (y *bay) RoundTrip(request *http.Request) (*http.Response, error) {
 	switch {
 	case request.URL.Path == "/source" && y.status != 0:
 		response.WriteHeader(y.status)
+	case request.URL.Path == "/source" && y.cut:
+		_, _ = response.Write(y.source[:len(y.source)/2])
 	case request.URL.Path == "/source":
 		_, _ = response.Write(y.source)
 	default:

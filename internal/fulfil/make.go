@@ -1,6 +1,8 @@
 package fulfil
 
 import (
+	"archive/tar"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +49,7 @@ func (w *worker) make(ctx context.Context, order Order, task ui.Task) (*Made, er
 	task.Update("pushing to %s", order.Image)
 	return Push(ctx, w.Pusher, order, built, func(ctx context.Context, image name.Digest) error {
 		_, err := w.Pusher.AttachSource(ctx, image, registry.Source{
-			Location: order.Source.URL, Revision: order.Source.Revision, Tree: order.Source.Digest, Builder: "slipway build", Time: time.Now(),
+			Location: artifact.Redacted(order.Source.URL), Revision: order.Source.Revision, Tree: order.Source.Digest, Builder: "slipway build", Time: time.Now(),
 		})
 		return err
 	})
@@ -94,10 +97,20 @@ func (w *worker) fetch(ctx context.Context, order Order, dir string) error {
 		from.Host = here
 	}
 	err = artifact.Fetch(ctx, artifact.Source{URL: from.String(), Digest: order.Source.Digest, Client: w.artifacts}, dir)
-	if err == nil || ctx.Err() != nil || passes(err) {
-		return err
+	if err != nil && ctx.Err() == nil && stays(err) {
+		return &Refusal{err}
 	}
-	return &Refusal{err}
+	return err
+}
+
+// stays says whether fetching a source that failed like this would fail again: it is the source that is wrong, and not the
+// way to it, its server or this machine.
+func stays(err error) bool {
+	if answer, is := errors.AsType[*artifact.StatusError](err); is {
+		return answer.Code < http.StatusInternalServerError && answer.Code != http.StatusTooManyRequests && answer.Code != http.StatusRequestTimeout
+	}
+	return slices.ContainsFunc([]error{artifact.ErrTooLarge, artifact.ErrRefused, artifact.ErrDigest, gzip.ErrHeader, gzip.ErrChecksum, tar.ErrHeader},
+		func(wrong error) bool { return errors.Is(err, wrong) })
 }
 
 // Refuse makes of a builder's error the answer to a request, unless it only says that the build was ended.

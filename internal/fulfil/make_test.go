@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,5 +134,38 @@ func TestOtherEngines(t *testing.T) {
 	})
 	if diff := cmp.Diff([]string{"base"}, seen); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestFetchingIsTriedAgain has a source whose server is away for a while, or goes away in the middle of it, which says
+// nothing about the source; and one that is not there.
+func TestFetchingIsTriedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		cut    bool
+		stays  bool
+	}{
+		"unavailable": {status: http.StatusServiceUnavailable}, "cut": {cut: true}, "not there": {status: http.StatusNotFound, stays: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				y := newBay(t)
+				defer y.end()
+				y.status, y.cut = test.status, test.cut
+				y.watch("one", &slow{})
+				time.Sleep(2 * lease)
+				answer := y.get().Status.Answer
+				if answered := answer != nil; answered != test.stays || answered && !strings.Contains(answer.Error, "404 Not Found") {
+					t.Fatalf("answer %+v", answer)
+				}
+				y.mutex.Lock()
+				y.status, y.cut = 0, false
+				y.mutex.Unlock()
+				time.Sleep(2 * lastPause)
+				if answer := y.get().Status.Answer; (answer.Image != "") == test.stays {
+					t.Errorf("answer %+v", answer)
+				}
+			})
+		})
 	}
 }

@@ -80,6 +80,7 @@ func (f *fulfiller) wake() {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	for _, w := range f.workers {
+		w.resting = ""
 		w.wake()
 	}
 }

@@ -35,8 +35,10 @@ type worker struct {
 	current string          // the request that is being fulfilled; "" for none
 	cancel  context.CancelCauseFunc
 	rival   rival
-	pending *Outcome // of a request that was answered, until the stage has seen it
-	asked   string   // its id
+	resting string    // a request for which something did not answer; "" for none
+	rested  time.Time // when it is tried again
+	pending *Outcome  // of a request that was answered, until the stage has seen it
+	asked   string    // its id
 	began   time.Time
 }
 
@@ -120,6 +122,9 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 		return 0
 	}
 	order, id := orderOf(b), b.Status.Request.ID
+	if left := w.rest(id); left > 0 {
+		return left
+	}
 	inStock := w.Stock != nil && w.Stock.Has(order)
 	if w.NewBuilder == nil && !inStock && (order.Reason != v1alpha1.CauseBaseImage || w.passed == id) {
 		return 0
@@ -149,8 +154,21 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	}
 	pause := min(firstPause<<min(w.tries, 5), lastPause)
 	w.tries++
+	w.mutex.Lock()
+	w.resting, w.rested = id, time.Now().Add(pause)
+	w.mutex.Unlock()
 	w.Progress.Warn("Build %s: %v; trying again in %s", w.key, err, pause)
 	return pause
+}
+
+// rest is how much longer a request is left alone: the news of our own claim, given back, must not cut a pause short.
+func (w *worker) rest(id string) time.Duration {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if w.resting != id {
+		return 0
+	}
+	return max(0, time.Until(w.rested))
 }
 
 func (w *worker) begin(id string, cancel context.CancelCauseFunc) {
