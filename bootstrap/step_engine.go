@@ -7,6 +7,10 @@ import (
 	"strconv"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"slipway.dev/slipway/bootstrap/bundle"
 	"slipway.dev/slipway/bootstrap/cluster"
 	"slipway.dev/slipway/internal/docker"
@@ -228,5 +232,22 @@ func (u *up) ensureCluster(ctx context.Context, task ui.Task) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return result, u.reachCluster(ctx, task)
+	if err := u.reachCluster(ctx, task); err != nil {
+		return result, err
+	}
+	if u.fresh {
+		err = u.oneResolver(ctx)
+	}
+	return result, err
+}
+
+// oneResolver has a new cluster run one DNS server: kubeadm's two are for two nodes, and a second one of 25 MiB resolves
+// nothing that the first does not. Whoever wants more scales it, which later runs of `up` leave alone.
+func (u *up) oneResolver(ctx context.Context) error {
+	_, err := u.client.Dynamic.Resource(deployments).Namespace(metav1.NamespaceSystem).
+		Patch(ctx, "coredns", types.MergePatchType, []byte(`{"spec":{"replicas":1}}`), metav1.PatchOptions{FieldManager: environment.FieldManager})
+	if err != nil && !apierrors.IsNotFound(err) { // a node image may bring another
+		return fmt.Errorf("scaling the cluster's DNS server: %w", err)
+	}
+	return nil
 }

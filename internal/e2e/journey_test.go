@@ -85,6 +85,9 @@ spec: {secretName: mine, dnsNames: [mine.example], issuerRef: {name: mine}}
 			e.t.Errorf("the KEP-1755 ConfigMap has no %s\n%s", field, hosting)
 		}
 	}
+	if servers := e.kubectl("get", "deployment", "-n", "kube-system", "coredns", "-o", "jsonpath={.spec.replicas}"); servers != "1" {
+		e.t.Errorf("the cluster has %s DNS servers, want 1", servers)
+	}
 	bound := docker(e.t, "port", e.name+"-registry")
 	if strings.Contains(bound, "0.0.0.0") || strings.Contains(bound, "[::]") || !strings.Contains(bound, "127.0.0.1") {
 		e.t.Errorf("the registry is bound to more than loopback: %s", bound)
