@@ -28,6 +28,11 @@ const (
 	lookLate = 10 * time.Minute
 	// askAgain is after how long a refusal is asked about again.
 	askAgain = 15 * time.Second
+	// startLimit is how long the API server may refuse a watch that it allows: one that starts answers before it has read
+	// who may do what.
+	startLimit = 20 * time.Second
+	// forget is after how long without a refusal the next one is the first of others; reflectors try again within a minute.
+	forget = 2 * time.Minute
 )
 
 // attention is how closely an owner must be looked at, since no watch tells of all that was stamped for it.
@@ -71,17 +76,23 @@ func (a attention) before(pause time.Duration, ready bool) ctrl.Result {
 // Secrets before all, it reads as the owner's service account instead, again and again. A refusal is asked about again
 // after a while, since roles change.
 type access struct {
-	reviews clientauthorizationv1.SelfSubjectAccessReviewInterface
-	log     *slog.Logger
-	now     func() time.Time
+	reviews    clientauthorizationv1.SelfSubjectAccessReviewInterface
+	log        *slog.Logger
+	now        func() time.Time
+	startLimit time.Duration
 
 	mu      sync.Mutex
 	allowed map[schema.GroupVersionResource]bool
 	asked   map[schema.GroupVersionResource]time.Time // of the refusals, when
+	refused map[schema.GroupVersionResource]span      // watches that are allowed as far as is known
 }
 
+// span is from when to when something was seen.
+type span struct{ first, last time.Time }
+
 func newAccess(reviews clientauthorizationv1.SelfSubjectAccessReviewInterface, log *slog.Logger) *access {
-	return &access{reviews: reviews, log: log, now: time.Now, allowed: map[schema.GroupVersionResource]bool{}, asked: map[schema.GroupVersionResource]time.Time{}}
+	return &access{reviews: reviews, log: log, now: time.Now, startLimit: startLimit, allowed: map[schema.GroupVersionResource]bool{},
+		asked: map[schema.GroupVersionResource]time.Time{}, refused: map[schema.GroupVersionResource]span{}}
 }
 
 // mayWatch says whether the controller may list and watch the objects of a kind in all namespaces. What it may is asked
@@ -113,29 +124,51 @@ func (a *access) mayWatch(ctx context.Context, resource schema.GroupVersionResou
 	return true, nil
 }
 
-// whenRefused returns what is told of the errors of a watch of a kind: when the API server does not allow the watch any
-// more, that is noted, and then is called.
+// whenRefused returns what is told of the errors of a watch of a kind: when the API server goes on to refuse the watch, it
+// is noted that it does not allow that any more, and then is called. Until that is certain the watch tries again by itself.
 func (a *access) whenRefused(resource schema.GroupVersionResource, then func()) cache.WatchErrorHandlerWithContext {
 	return func(ctx context.Context, reflector *cache.Reflector, err error) {
 		if !apierrors.IsForbidden(err) {
+			a.answered(resource)
 			cache.DefaultWatchErrorHandler(ctx, reflector, err)
 			return
 		}
-		a.lost(resource, err)
-		then()
+		if a.lost(resource, err) {
+			then()
+		}
 	}
 }
 
-// lost notes that a kind may not be watched any more.
-func (a *access) lost(resource schema.GroupVersionResource, why error) {
+// answered notes that a watch ended otherwise than by a refusal: it was allowed, or the API server is away.
+func (a *access) answered(resource schema.GroupVersionResource) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.refused, resource)
+}
+
+// lost notes that a watch of a kind was refused, and says whether the kind may not be watched any more.
+func (a *access) lost(resource schema.GroupVersionResource, why error) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !a.allowed[resource] {
-		return // another of its watches was refused before
+		return true // another of its watches was refused before
 	}
+	now := a.now()
+	seen, again := a.refused[resource]
+	if !again || now.Sub(seen.last) > forget {
+		a.log.Info("a watch is refused, maybe since the API server only just starts; it is tried again", "resource", resource.String(), "error", why)
+		seen.first = now
+	}
+	seen.last = now
+	if now.Sub(seen.first) < a.startLimit {
+		a.refused[resource] = seen
+		return false
+	}
+	delete(a.refused, resource)
 	delete(a.allowed, resource)
-	a.asked[resource] = a.now()
+	a.asked[resource] = now
 	a.log.Warn("the controller may not watch a kind any more: "+unwatched(resource), "error", why)
+	return true
 }
 
 // refuses says whether it is known that the controller may not watch a kind.

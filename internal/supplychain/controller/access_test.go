@@ -20,7 +20,7 @@ import (
 )
 
 // TestMayWatch : both verbs count, a refusal is asked about again after a while, and what was allowed is not until the API
-// server refuses it.
+// server refuses it for longer than it takes to start.
 func TestMayWatch(t *testing.T) {
 	var asked []string
 	allowed, broken := map[string]bool{"list": true}, error(nil)
@@ -65,7 +65,25 @@ func TestMayWatch(t *testing.T) {
 	whenRefused := a.whenRefused(widgets, func() { told++ })
 	whenRefused(t.Context(), nil, io.EOF)
 	ask(true)
-	whenRefused(t.Context(), nil, apierrors.NewForbidden(widgets.GroupResource(), "", nil))
+	refuse := func() { whenRefused(t.Context(), nil, apierrors.NewForbidden(widgets.GroupResource(), "", nil)) }
+	for range 3 { // an API server that starts, several times
+		refuse()
+		now = now.Add(startLimit - time.Second)
+		refuse()
+		ask(true)
+		now = now.Add(forget + time.Second)
+	}
+	refuse()
+	now = now.Add(startLimit - time.Second)
+	whenRefused(t.Context(), nil, io.EOF) // it was allowed in between
+	now = now.Add(time.Second)
+	refuse()
+	ask(true)
+	if told != 0 {
+		t.Errorf("it was told %d times that the watch was refused by an API server that starts", told)
+	}
+	now = now.Add(startLimit)
+	refuse()
 	ask(false)
 	now, allowed = now.Add(askAgain), map[string]bool{"list": true, "watch": true}
 	ask(true, "list widgets.example.com", "watch widgets.example.com")

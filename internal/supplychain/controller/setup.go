@@ -54,6 +54,8 @@ type Options struct {
 	Logger *slog.Logger
 	// SkipNameValidation allows several controllers of the same name in one process, which only tests want.
 	SkipNameValidation bool
+
+	startLimit time.Duration // tests set it short; 0 means startLimit
 }
 
 // AddToScheme makes the kinds that the controllers read through the manager's client known to a scheme. The kinds of
@@ -132,7 +134,11 @@ func newShared(mgr ctrl.Manager, options Options) (*shared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing to ask what may be watched: %w", err)
 	}
-	return &shared{reader: reader, metadata: metadata, access: newAccess(reviews.SelfSubjectAccessReviews(), options.Logger), identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
+	access := newAccess(reviews.SelfSubjectAccessReviews(), options.Logger)
+	if options.startLimit != 0 {
+		access.startLimit = options.startLimit
+	}
+	return &shared{reader: reader, metadata: metadata, access: access, identities: identity.NewPool(config, tokens), events: events, metrics: counted, log: options.Logger,
 		hideSecrets: options.HideSecrets}, nil
 }
 

@@ -3,6 +3,7 @@ package controller
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -46,7 +47,7 @@ func (b *bench) runAs(config *rest.Config) (stop func()) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := Setup(mgr, Options{SkipNameValidation: true}); err != nil {
+	if err := Setup(mgr, Options{SkipNameValidation: true, startLimit: time.Millisecond}); err != nil {
 		b.Fatal(err)
 	}
 	return b.start(mgr)
