@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -74,6 +75,31 @@ func TestFetchBecomes(t *testing.T) {
 				t.Errorf("the source: %q, %v", content, err)
 			}
 		})
+	}
+}
+
+// TestFetchIsTold has a fetch told to end while the source comes: Kubernetes must not take that for green tests.
+func TestFetchIsTold(t *testing.T) {
+	asked := make(chan struct{}, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		asked <- struct{}{}
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	var stdout bytes.Buffer
+	command := exec.Command(os.Args[0], "fetch", "--message=", server.URL, t.TempDir(), "--", "echo", "green")
+	command.Env = append(os.Environ(), asProgram+"=1")
+	command.Stdout = &stdout
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	_ = command.Wait()
+	if code := command.ProcessState.ExitCode(); code != exitNotFetched || stdout.Len() > 0 {
+		t.Errorf("exit code %d, want %d; it said %q", code, exitNotFetched, &stdout)
 	}
 }
 

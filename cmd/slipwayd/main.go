@@ -20,14 +20,21 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Args[1:])
 	stop()
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if code := exitCode(err); code != 0 {
 		fmt.Fprintln(os.Stderr, "Error:", err)
-		code := 1
-		if special, is := errors.AsType[*exitError](err); is {
-			code = special.code
-		}
 		os.Exit(code)
 	}
+}
+
+// exitCode is what the process ends with. To be told to stop is no error, but for who has work to finish and says so.
+func exitCode(err error) int {
+	if special, is := errors.AsType[*exitError](err); is {
+		return special.code
+	}
+	if err == nil || errors.Is(err, context.Canceled) {
+		return 0
+	}
+	return 1
 }
 
 func run(ctx context.Context, arguments []string) error {

@@ -93,6 +93,9 @@ func failed(job *batchv1.Job, pod *corev1.Pod, refused string, condition batchv1
 				continue
 			}
 			what := cmp.Or(endedEarly(ended.ExitCode, ended.Message), "The tests are red")
+			if ended.Reason == "OOMKilled" {
+				what = "The tests took more memory than they may"
+			}
 			if container.Name == fetchContainer {
 				what = "The source could not be fetched"
 			}

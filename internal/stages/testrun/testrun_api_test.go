@@ -166,8 +166,14 @@ func (c *cluster) cacheWherePodsAreHeldToALevel() {
 	}
 	// Allowed, the Job has its pod, and the run goes on.
 	c.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: default, labels: {pod-security.kubernetes.io/enforce: privileged}}}`)
-	if err := c.makePod("sixth"); err != nil {
-		c.Fatal(err)
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // admission hears of the label a little later
+		err := c.makePod("sixth")
+		if err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			c.Fatal(err)
+		}
 	}
 	c.eventually("sixth", metav1.ConditionUnknown, v1alpha1.ReasonPending, "The source is being fetched.")
 }

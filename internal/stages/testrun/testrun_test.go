@@ -147,6 +147,8 @@ func TestProgress(t *testing.T) {
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The source could not be fetched (exit code 1). `kubectl logs --namespace ns job/run-1` shows all that was said.\nError: 404"},
 		{"not fetched in place", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 125, "slipwayd: 404\n")}),
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The source could not be fetched (exit code 125). `kubectl logs --namespace ns job/run-1` shows all that was said.\nslipwayd: 404"},
+		{"out of memory", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{{Name: testContainer, State: corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 137, Reason: "OOMKilled"}}}}),
+			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The tests took more memory than they may (exit code 137, OOMKilled). `kubectl logs --namespace ns job/run-1` shows all that was said."},
 		{"no such command", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 127, "slipwayd: running gox: not found")}),
 			metav1.ConditionFalse, v1alpha1.ReasonFailed, "The test command could not be run (exit code 127). `kubectl logs --namespace ns job/run-1` shows all that was said.\nslipwayd: running gox: not found"},
 		{"a test with that code", batchv1.JobCondition{}, pod(nil, []corev1.ContainerStatus{terminated(testContainer, 125, "git bisect: skip")}),
