@@ -25,7 +25,10 @@ const prefetchLimit = time.Minute
 type beside struct {
 	life context.Context //nolint:containedctx // of the jobs
 	end  context.CancelFunc
-	jobs sync.WaitGroup
+	// running ends before life does: nobody waits for what only makes a run quicker.
+	running context.Context //nolint:containedctx // of the session's runs
+	rest    context.CancelFunc
+	jobs    sync.WaitGroup
 
 	mutex      sync.Mutex // guards what follows
 	collecting bool
@@ -58,7 +61,7 @@ func (s *session) prefetch(image name.Digest) {
 		return
 	}
 	s.beside.jobs.Go(func() {
-		ctx, cancel := context.WithTimeout(s.beside.life, prefetchLimit)
+		ctx, cancel := context.WithTimeout(s.beside.running, prefetchLimit)
 		defer cancel()
 		_ = s.Prefetch(ctx, image.String()) // the pod pulls by itself
 	})

@@ -52,6 +52,7 @@ func newSession(ctx context.Context, o Options) (*session, error) {
 		}
 	}
 	s.beside.life, s.beside.end = context.WithCancel(ctx)
+	s.beside.running, s.beside.rest = context.WithCancel(s.beside.life)
 	for _, a := range s.apps {
 		a.open(ctx)
 	}
@@ -87,6 +88,7 @@ func absolute(path string) string {
 }
 
 func (s *session) close() {
+	s.beside.rest()
 	s.beside.jobs.Wait()
 	s.beside.end()
 	for _, a := range s.apps {

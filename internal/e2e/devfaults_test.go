@@ -163,6 +163,7 @@ func imagePrefetched(e *env) {
 	dev := e.dev(dir)
 	node := e.name + "-control-plane"
 	e.kubectl("cordon", node)
+	defer func() { _, _ = e.tryKubectl("", "uncordon", node) }() // also for the steps that follow a failure
 	before := e.imageOf("early")
 	e.save(dir, "1.2.0")
 	e.eventually("the Deployment has the new image", func() (bool, string) { return e.imageOf("early") != before, before })
