@@ -17,8 +17,14 @@ import (
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 )
 
-// maxModules is how deep submodules may be nested.
-const maxModules = 5
+const (
+	// maxModules is how deep submodules may be nested.
+	maxModules = 5
+	// maxModulesFile is how many bytes .gitmodules may have, which is read into memory: room for thousands of submodules.
+	maxModulesFile = 1 << 20
+	// maxTarget is how many bytes the target of a symlink may have on Linux: PATH_MAX, less the zero at its end.
+	maxTarget = 4095
+)
 
 // budget is how much was unpacked of what may be, of a repository with its submodules.
 type budget struct {
@@ -86,6 +92,9 @@ func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry,
 		return err
 	}
 	if entry.Mode == filemode.Symlink {
+		if file.Size > maxTarget {
+			return failed(v1alpha1.ReasonUnpackable, "The symlink %s leads to a path of %d bytes, and Linux has none of more than %d. Remove it from the source.", name, file.Size, maxTarget)
+		}
 		target, err := file.Contents()
 		if err != nil {
 			return fmt.Errorf("reading %s: %w", name, err)
@@ -112,7 +121,8 @@ func write(tree *object.Tree, dir *os.Root, name string, entry object.TreeEntry,
 	return out.Close()
 }
 
-// modules are the URLs of a commit's submodules, by path.
+// modules are the URLs of a commit's submodules, by path. They are asked for only where submodules are wanted, since the
+// file that lists them is as large as whoever wrote it likes.
 func modules(of *object.Commit) (map[string]string, error) {
 	file, err := of.File(".gitmodules")
 	if errors.Is(err, object.ErrFileNotFound) {
@@ -120,6 +130,9 @@ func modules(of *object.Commit) (map[string]string, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if file.Size > maxModulesFile {
+		return nil, failed(v1alpha1.ReasonUnpackable, "Commit %s has a .gitmodules of more than %d MiB, and no more is read. Shorten it, or leave spec.git.recurseSubmodules out.", of.Hash, maxModulesFile>>20)
 	}
 	content, err := file.Contents()
 	if err != nil {

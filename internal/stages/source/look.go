@@ -77,9 +77,12 @@ type unpacking struct {
 
 // unpackCommit writes a commit's files, and those of its submodules where that is wanted.
 func (r *reconciler) unpackCommit(ctx context.Context, repo repository, of *object.Commit, root *os.Root, u unpacking) error {
-	urls, err := modules(of)
-	if err != nil {
-		return err
+	var urls map[string]string
+	if u.modules {
+		var err error
+		if urls, err = modules(of); err != nil {
+			return err
+		}
 	}
 	return checkout(ctx, of, root, u.prefix, u.budget, func(name string, hash plumbing.Hash) error {
 		if !u.modules {
