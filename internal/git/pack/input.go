@@ -18,6 +18,7 @@ type input struct {
 	at, end int   // what of the buffer is still to be read
 	summed  int   // up to where of the buffer the sums go
 	before  int64 // bytes before the buffer
+	ended   error // what came from the reader together with the last bytes; it may not say it again
 	sum     hash.Hash
 	crc     hash.Hash32
 }
@@ -47,16 +48,17 @@ func (i *input) fill() error {
 	i.before += int64(i.end)
 	i.at, i.end, i.summed = 0, 0, 0
 	for i.end == 0 {
+		if i.ended != nil {
+			return i.ended
+		}
 		n, err := i.from.Read(i.buffer)
+		i.ended = err
 		if i.before+int64(n) > i.max {
 			return &LimitError{Of: Packed, Limit: i.max}
 		}
 		if n > 0 {
 			i.end = n
 			_, err := i.keep.Write(i.buffer[:n])
-			return err
-		}
-		if err != nil {
 			return err
 		}
 	}
