@@ -31,6 +31,7 @@ type app struct {
 	applied    appliedTo       // what the last run made of the workload
 	arrived    target          // what the last run that passed arrived at; zero before
 	halted     *halted         // where the last run ended that the cluster kept from arriving; nil for none
+	selfBegun  selfBegun       // up to the last run
 	url        string          // where the last run that passed was seen to answer; "" is none
 	attempts   int             // how often the run was repeated for an outage
 	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced

@@ -13,10 +13,11 @@ import (
 
 // trigger is what begins a run.
 type trigger struct {
-	files []string // that were saved; none for the first run
-	why   string   // in words, where it was no save
-	fresh bool     // whether what was built before must not be used again
-	again bool     // whether it only repeats the run before
+	files  []string // that were saved; none for the first run
+	why    string   // in words, where it was no save
+	fresh  bool     // whether what was built before must not be used again
+	again  bool     // whether it only repeats the run before
+	mended bool     // whether nobody asked for it: what the run before ended with seems to be put right
 }
 
 // and is both of them.
@@ -26,7 +27,8 @@ func (t trigger) and(other trigger) trigger {
 	if why == "" && len(files) == 0 {
 		why = t.why
 	}
-	return trigger{files: files, why: why, fresh: t.fresh || other.fresh}
+	fresh := t.fresh || other.fresh
+	return trigger{files: files, why: why, fresh: fresh, mended: other.mended && len(files) == 0 && !fresh}
 }
 
 // loop runs, and runs again on every batch of changes, until ctx ends.
@@ -56,14 +58,13 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	if !cause.again {
 		a.attempts = 0
 	}
-	before := a.halted
+	a.selfBegun.begin(cause)
 	a.arrived, a.halted = target{}, nil
 	a.view.Run(number, cause.files, cause.why)
 	report, over, err := a.fast(ctx, number, cause)
 	if !over {
 		report, err = a.run(ctx, number, cause.files)
 	}
-	a.halted.after(before)
 	if ctx.Err() != nil {
 		a.view.RunEnded(string(Superseded), "")
 		return 0

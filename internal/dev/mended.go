@@ -13,28 +13,49 @@ type halted struct {
 	goal    target
 	stage   string // that of the problem
 	message string
-	again   bool // whether the run before had ended with the very same
+	begun   selfBegun // as the run was
 }
 
 // halt notes where a run ended that did not arrive.
-func halt(goal target, err error) *halted {
-	h := &halted{goal: goal, stage: "pod", message: err.Error()}
+func halt(goal target, err error, begun selfBegun) *halted {
+	h := &halted{goal: goal, stage: "pod", message: err.Error(), begun: begun}
 	if failed := (*ChainError)(nil); errors.As(err, &failed) {
 		h.stage, h.message = failed.Stage, failed.Message
 	}
 	return h
 }
 
-// after compares it with where the run before ended; either may be nil, for one that did not end so.
-func (h *halted) after(before *halted) {
-	if h != nil && before != nil {
-		h.again = h.stage == before.stage && h.message == before.message
+// selfBegun is how many runs in a row, the last one included, nobody asked for: each began because what the one before
+// had ended with seemed to be put right.
+type selfBegun int
+
+// begin counts a run that begins. One that only repeats the run before counts as that did.
+func (n *selfBegun) begin(cause trigger) {
+	switch {
+	case cause.again:
+	case cause.mended:
+		*n++
+	default:
+		*n = 0
 	}
 }
 
+// mendedGrace is how long something must have become better before it counts; longestMendedPause is how long it may take,
+// at most, from the end of a run to the next that begins so.
+const (
+	mendedGrace        = time.Second
+	longestMendedPause = time.Minute
+)
+
+// pause is the shortest time from the end of such a run to the next. It doubles from run to run, so that a cluster that
+// always seems better, and never is, is not kept busy.
+func (n selfBegun) pause() time.Duration {
+	return min(mendedGrace<<min(n, 6), longestMendedPause)
+}
+
 // mended says in words what has become better since; "" when nothing has. What a stage says for a moment must not begin
-// runs without end: after a second run that ended with the same, the stage must be done. A pod that crashes is started
-// again and again, so of pods only those count that are there to stay.
+// runs without end: after a run that began so and failed, whatever it ended with, the stage must be done. A pod that
+// crashes is started again and again, so of pods only those count that are there to stay.
 func (h *halted) mended(st state) string {
 	if st.done {
 		return "all is ready by now"
@@ -43,41 +64,54 @@ func (h *halted) mended(st state) string {
 		return ""
 	}
 	done := slices.ContainsFunc(st.stages, func(one stage) bool { return one.name == h.stage && one.done })
-	if done || !h.again && (st.problem == nil || st.problem.message != h.message) {
+	if done || h.begun == 0 && (st.problem == nil || st.problem.message != h.message) {
 		return h.stage + " goes on"
 	}
 	return ""
 }
 
-// mendedGrace is how long something must have become better before it counts.
-const mendedGrace = time.Second
-
-// awaitMended asks for another run when what a run ended with is put right in the cluster.
-func (a *app) awaitMended(ctx context.Context, h *halted) {
-	changed, unsubscribe := a.observer.subscribe()
-	defer unsubscribe()
+// await looks, now and whenever something changes, until what the run ended with is put right, and returns the trigger of
+// the next run; ok is false when ctx ended first. look returns false while the cluster cannot be seen.
+func (h *halted) await(ctx context.Context, changed <-chan struct{}, look func() (state, bool)) (next trigger, ok bool) {
+	earliest := time.Now().Add(h.begun.pause())
 	var due <-chan time.Time
 	for {
 		why := ""
-		if since, _, _ := a.reach.away(); since.IsZero() {
-			if now, err := a.observer.see(); err == nil {
-				a.observer.followDelivery(now.workload)
-				why = h.mended(assess(h.goal, now))
-			}
+		if now, seen := look(); seen {
+			why = h.mended(now)
 		}
 		switch {
 		case why == "":
 			due = nil
 		case due == nil:
-			due = time.After(mendedGrace)
+			due = time.After(max(mendedGrace, time.Until(earliest)))
 		}
 		select {
 		case <-due:
-			a.ask(trigger{why: why})
-			return
+			return trigger{why: why, mended: true}, true
 		case <-changed:
 		case <-ctx.Done():
-			return
+			return trigger{}, false
 		}
+	}
+}
+
+// awaitMended asks for another run when what a run ended with is put right in the cluster.
+func (a *app) awaitMended(ctx context.Context, h *halted) {
+	changed, unsubscribe := a.observer.subscribe()
+	defer unsubscribe()
+	next, ok := h.await(ctx, changed, func() (state, bool) {
+		if since, _, _ := a.reach.away(); !since.IsZero() {
+			return state{}, false
+		}
+		now, err := a.observer.see()
+		if err != nil {
+			return state{}, false
+		}
+		a.observer.followDelivery(now.workload)
+		return assess(h.goal, now), true
+	})
+	if ok {
+		a.ask(next)
 	}
 }

@@ -280,7 +280,7 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 		}
 	})
 	if err != nil {
-		a.halted = halt(t, err)
+		a.halted = halt(t, err, a.selfBegun)
 		r.failWhere(ctx, err)
 		return err
 	}
