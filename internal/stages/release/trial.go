@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -59,11 +60,10 @@ func (t *trial) early(member target, err error) bool {
 		// An account that may not `bind` must have each right of the role itself, and the role must be there to be compared.
 		return (apierrors.IsNotFound(err) || escalates(err)) && t.bringsRole(object, namespace)
 	case schema.GroupKind{Kind: "Pod"}:
-		account := text("spec", "serviceAccountName")
-		if account == "" {
-			account = "default"
-		}
-		return apierrors.IsForbidden(err) && (t.brings("", "ServiceAccount", namespace, account) || t.brings("scheduling.k8s.io", "PriorityClass", "", text("spec", "priorityClassName")))
+		account := cmp.Or(text("spec", "serviceAccountName"), "default")
+		// The account `default` of a new namespace is made by a controller of the cluster, a moment later.
+		madeSoon := t.brings("", "Namespace", "", namespace) && strings.Contains(err.Error(), `serviceaccount "default" not found`)
+		return apierrors.IsForbidden(err) && (madeSoon || t.brings("", "ServiceAccount", namespace, account) || t.brings("scheduling.k8s.io", "PriorityClass", "", text("spec", "priorityClassName")))
 	}
 	return false
 }

@@ -2,7 +2,9 @@ package release_test
 
 import (
 	"fmt"
+	"iter"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -100,6 +102,61 @@ func (c *cluster) podReady(namespace, name string) {
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 	if err := c.Status().Update(c.Context(), pod); err != nil {
 		c.Fatal(err)
+	}
+}
+
+// testDefaultAccount: a pod waits for the account that the cluster makes for the revision's own namespace.
+func testDefaultAccount(c *cluster) {
+	seen := c.conditions("app")
+	c.manage()
+	c.release("app", "1", documents(
+		"{apiVersion: v1, kind: Namespace, metadata: {name: account-made}}",
+		"{apiVersion: v1, kind: Pod, metadata: {name: bare, namespace: account-made}, spec: {containers: [{name: a, image: b}]}}",
+	), "")
+	for condition := range seen {
+		if condition.Status == metav1.ConditionFalse {
+			c.Fatalf("the account was not waited for: %+v", condition)
+		}
+		if strings.Contains(condition.Message, "waiting for Pod account-made/bare: ") && strings.Contains(condition.Message, `serviceaccount "default" not found`) {
+			break
+		}
+	}
+	c.apply("{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: account-made}}")
+	c.until(func() (bool, string) { return !c.gone("v1", "Pod", "account-made", "bare"), c.told("app") })
+	c.podReady("account-made", "bare")
+	c.eventually("app", metav1.ConditionTrue, v1alpha1.ReasonReleased, "2 objects")
+}
+
+// conditions are those that a Release which is made later comes to have, one by one and none left out.
+func (c *cluster) conditions(name string) iter.Seq[metav1.Condition] {
+	c.Helper()
+	direct, err := client.NewWithWatch(c.config, client.Options{Scheme: c.scheme})
+	if err != nil {
+		c.Fatal(err)
+	}
+	changes, err := direct.Watch(c.Context(), &v1alpha1.ReleaseList{}, client.InNamespace(c.namespace))
+	if err != nil {
+		c.Fatal(err)
+	}
+	c.Cleanup(changes.Stop)
+	return func(yield func(metav1.Condition) bool) {
+		limit := time.After(60 * time.Second)
+		for {
+			select {
+			case change := <-changes.ResultChan():
+				release, is := change.Object.(*v1alpha1.Release)
+				if !is || release.Name != name {
+					c.Fatalf("the watch says %+v", change)
+				}
+				for _, condition := range release.Status.Conditions {
+					if !yield(condition) {
+						return
+					}
+				}
+			case <-limit:
+				c.Fatal(c.told(name))
+			}
+		}
 	}
 }
 
