@@ -103,9 +103,10 @@ func used(ctx context.Context, engine *client.Client, names []string) (usage, er
 		if err != nil {
 			return sum, fmt.Errorf("reading what %s uses: %w", name, err)
 		}
-		files, newer := stats.MemoryStats.Stats["inactive_file"]
-		if !newer { // cgroup v1
-			files = stats.MemoryStats.Stats["total_inactive_file"]
+		// Of cgroup v1, inactive_file leaves out the cgroups below, where a node has all its pods; v2 has no total_.
+		files, v1 := stats.MemoryStats.Stats["total_inactive_file"]
+		if !v1 {
+			files = stats.MemoryStats.Stats["inactive_file"]
 		}
 		if stats.MemoryStats.Usage == 0 || stats.CPUStats.CPUUsage.TotalUsage == 0 {
 			return sum, fmt.Errorf("the engine does not say what %s uses", name)
