@@ -48,10 +48,14 @@ func (r *rival) left(claim v1alpha1.BuildClaim, now time.Time) time.Duration {
 	return max(0, left)
 }
 
-// held is how much longer another builder has claimed a Build's request; 0 when none has.
+// held is how much longer another builder has claimed a Build's request; 0 when none has. The claim of one that cannot do
+// it, say since it does not reach the source, counts for those alone that cannot either: others may reach it.
 func (w *worker) held(b *v1alpha1.Build) time.Duration {
 	claim := b.Status.Claim
 	if claim == nil || claim.By == w.By || claim.Request != b.Status.Request.ID {
+		return 0
+	}
+	if claim.Problem != "" && w.trouble.of(claim.Request) == "" {
 		return 0
 	}
 	w.mutex.Lock()
@@ -73,8 +77,44 @@ func (w *worker) claim(ctx context.Context, id string) error {
 		if err := w.free(b); err != nil {
 			return nil, err
 		}
-		return map[string]any{"claim": v1alpha1.BuildClaim{Request: id, By: w.By, Until: metav1.NewTime(time.Now().Add(lease))}}, nil
+		claim := map[string]any{"request": id, "by": w.By, "until": metav1.NewTime(time.Now().Add(lease)), "problem": nil} // null removes another one's
+		if problem := w.trouble.of(id); problem != "" {
+			claim["problem"] = problem
+		}
+		return map[string]any{"claim": claim}, nil
 	})
+}
+
+// trouble is what kept a worker from fulfilling a request the last time that it tried. The zero value is none.
+type trouble struct{ request, problem string }
+
+// of is the problem with a request; "" for none.
+func (t trouble) of(request string) string {
+	if t.request != request {
+		return ""
+	}
+	return t.problem
+}
+
+// keep has a claim last over a pause, which is shorter than a lease, and tells in it why there is one. So the Build says
+// the same all the time, and what is wrong.
+func (w *worker) keep(ctx context.Context, id string, problem error) {
+	w.trouble = trouble{request: id, problem: tail(problem)}
+	if w.claimed != id {
+		return // what is in stock is given out without
+	}
+	// What is wrong with the cluster the next try will find out.
+	if err := w.claim(ctx, id); errors.Is(err, errTaken) || errors.Is(err, errGone) {
+		w.claimed = ""
+	}
+}
+
+// letGo gives back the claim that the worker has.
+func (w *worker) letGo(ctx context.Context) {
+	if w.claimed != "" {
+		w.release(ctx, w.claimed)
+		w.claimed = ""
+	}
 }
 
 // check asks the cluster whether a request is still open and nobody else's: what is not is not to be pushed.

@@ -45,7 +45,7 @@ type bay struct {
 
 	mutex  sync.Mutex // guards what follows
 	pushes int        // of manifests
-	status int        // that the source is answered with; 0 means 200
+	status int        // that the source is answered with, but on the host other; 0 means 200
 	cut    bool       // the source ends in its middle
 }
 
@@ -90,7 +90,7 @@ func (y *bay) RoundTrip(request *http.Request) (*http.Response, error) {
 	y.mutex.Lock()
 	defer y.mutex.Unlock()
 	switch {
-	case request.URL.Path == "/source" && y.status != 0:
+	case request.URL.Path == "/source" && y.status != 0 && request.URL.Host != "other":
 		response.WriteHeader(y.status)
 	case request.URL.Path == "/source" && y.cut:
 		_, _ = response.Write(y.source[:len(y.source)/2])
@@ -285,6 +285,53 @@ func TestLostClaim(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestClaimLastsWhileTheSourceIsAway has a builder that does not reach the source: it keeps its claim from one try to the
+// next, with what is wrong, and gives it back when it ends.
+func TestClaimLastsWhileTheSourceIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newBay(t)
+		defer y.end()
+		y.status = http.StatusServiceUnavailable
+		y.watch("one", &slow{})
+		time.Sleep(lease)
+		for range 300 {
+			if claim := y.get().Status.Claim; claim == nil || claim.By != "one" || !claim.Until.After(time.Now()) || !strings.Contains(claim.Problem, "503 Service Unavailable") {
+				t.Fatalf("claim %+v", claim)
+			}
+			time.Sleep(time.Second)
+		}
+		y.end()
+		if claim := y.get().Status.Claim; claim != nil {
+			t.Errorf("claim %+v of a builder that has ended", claim)
+		}
+	})
+}
+
+// TestOthersMayReachTheSource has two builders that do not reach the source, one of which keeps the claim, and then one that
+// does.
+func TestOthersMayReachTheSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newBay(t)
+		defer y.end()
+		y.status = http.StatusServiceUnavailable
+		y.watch("one", &slow{})
+		time.Sleep(lease)
+		y.watch("two", &slow{})
+		time.Sleep(lease)
+		for range 300 {
+			if claim := y.get().Status.Claim; claim == nil || claim.By != "two" || claim.Problem == "" {
+				t.Fatalf("claim %+v", claim)
+			}
+			time.Sleep(time.Second)
+		}
+		y.watch("three", &slow{}, func(o *Options) { o.Hosts = map[string]string{"localhost:5000": "other"} })
+		synctest.Wait()
+		if answer := y.get().Status.Answer; answer == nil || answer.By != "three" || answer.Image == "" {
+			t.Errorf("answer %+v", answer)
+		}
+	})
 }
 
 // TestNothingIsPushedWithoutTheClaim has a builder that loses its claim before anybody can tell it.

@@ -13,10 +13,11 @@ import (
 	"slipway.dev/slipway/internal/ui"
 )
 
-// firstPause and lastPause are between two tries when something does not answer; each is twice the one before.
+// firstPause and lastPause are between two tries when something does not answer; each is twice the one before. A claim that
+// is made at the beginning of a pause lasts over it.
 const (
 	firstPause = time.Second
-	lastPause  = 30 * time.Second
+	lastPause  = lease * 2 / 3
 )
 
 // worker does the builds of one Build, one after another.
@@ -29,6 +30,8 @@ type worker struct {
 	builder build.Builder // nil before the first build
 	tries   int           // that something did not answer, one after another
 	passed  string        // a request for which nothing is there: somebody else has to fulfil it
+	claimed string        // the request that the worker has claimed; "" for none
+	trouble trouble       // is not written while the claim is renewed
 
 	// The fulfiller's mutex guards what follows.
 	latest  *v1alpha1.Build // nil when it was deleted
@@ -87,6 +90,7 @@ func messageOf(b *v1alpha1.Build) string {
 // run works until the Build is deleted, or the fulfiller ends.
 func (w *worker) run() {
 	defer func() {
+		w.letGo(w.life)
 		if w.builder != nil {
 			_ = w.builder.Close() // what is left is a temporary folder
 		}
@@ -127,6 +131,7 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	}
 	inStock := w.Stock != nil && w.Stock.Has(order)
 	if w.NewBuilder == nil && !inStock && (order.Reason != v1alpha1.CauseBaseImage || w.passed == id) {
+		w.letGo(ctx)
 		return 0
 	}
 	if left := w.held(b); left > 0 && !inStock {
@@ -137,23 +142,16 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	w.begin(id, cancel)
 	err := w.fulfil(inner, cancel, order, id, inStock)
 	w.end()
-	switch {
-	case err == nil:
-		w.tries = 0
-		return 0
-	case errors.Is(err, ErrOutOfStock):
-		w.passed = id
-		return 0
-	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone):
-		return 0
-	case errors.Is(context.Cause(inner), errTaken), errors.Is(err, errTaken):
-		return time.Second // the news of who took it may come later than that
-	}
-	if w.giveUp(w.key, err) {
+	if !w.again(ctx, inner, id, err) {
+		w.letGo(ctx)
+		if errors.Is(context.Cause(inner), errTaken) || errors.Is(err, errTaken) {
+			return time.Second // the news of who took it may come later than that
+		}
 		return 0
 	}
 	pause := min(firstPause<<min(w.tries, 5), lastPause)
 	w.tries++
+	w.keep(ctx, id, err)
 	w.mutex.Lock()
 	w.resting, w.rested = id, time.Now().Add(pause)
 	w.mutex.Unlock()
@@ -161,7 +159,23 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 	return pause
 }
 
-// rest is how much longer a request is left alone: the news of our own claim, given back, must not cut a pause short.
+// again says whether a request is to be tried again after a pause, by what became of a try: inner is its context.
+func (w *worker) again(ctx, inner context.Context, id string, err error) bool {
+	switch {
+	case err == nil:
+		w.tries, w.trouble = 0, trouble{}
+		return false
+	case errors.Is(err, ErrOutOfStock):
+		w.passed = id
+		return false
+	case ctx.Err() != nil, errors.Is(context.Cause(inner), errGone), errors.Is(err, errGone),
+		errors.Is(context.Cause(inner), errTaken), errors.Is(err, errTaken):
+		return false
+	}
+	return !w.giveUp(w.key, err)
+}
+
+// rest is how much longer a request is left alone: the news of our own claim must not cut a pause short.
 func (w *worker) rest(id string) time.Duration {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -193,6 +207,7 @@ func (w *worker) fulfil(ctx context.Context, lost context.CancelCauseFunc, order
 	stop := func() {}
 	switch err := w.claim(ctx, id); {
 	case err == nil:
+		w.claimed = id
 		if inStock {
 			lost = func(error) {}
 		}
@@ -200,13 +215,7 @@ func (w *worker) fulfil(ctx context.Context, lost context.CancelCauseFunc, order
 	case !inStock || !errors.Is(err, errTaken):
 		return err
 	}
-	answered := false
-	defer func() {
-		stop()
-		if !answered {
-			w.release(ctx, id)
-		}
-	}()
+	defer func() { stop() }()
 	task := w.Progress.Start("build", order.title())
 	made, err := w.obtain(ctx, order, inStock, task)
 	answer := v1alpha1.BuildAnswer{Request: id}
@@ -230,7 +239,7 @@ func (w *worker) fulfil(ctx context.Context, lost context.CancelCauseFunc, order
 		task.Skip(err.Error())
 		return err
 	}
-	answered = true
+	w.claimed = "" // the answer has ended the claim
 	if answer.Error != "" {
 		task.Fail(errors.New(inOneLine(err)))
 		return nil

@@ -192,6 +192,10 @@ type BuildClaim struct {
 	By string `json:"by"`
 	// until is when the claim ends, unless it is renewed before.
 	Until metav1.Time `json:"until"`
+	// problem is why the last try came to nothing, such as a source that cannot be reached. It is tried again while the claim
+	// lasts.
+	// +optional
+	Problem string `json:"problem,omitempty"`
 }
 
 // BuildAnswer says what became of a request: exactly one of image and error is set.

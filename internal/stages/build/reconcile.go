@@ -113,10 +113,11 @@ func (r *reconciler) waiting(b *v1alpha1.Build) progress {
 	request, claim, now := b.Status.Request, b.Status.Claim, r.now()
 	what := fmt.Sprintf("An image of %s is needed (%s)", called(request.Source), request.Reason)
 	if claim != nil && claim.Request == request.ID && now.Before(claim.Until.Time) {
-		return progress{
-			status: metav1.ConditionUnknown, reason: v1alpha1.ReasonBuilding, message: fmt.Sprintf("%s, and %s builds it.", what, claim.By),
-			after: claim.Until.Sub(now) + time.Second,
+		message := fmt.Sprintf("%s, and %s builds it.", what, claim.By)
+		if claim.Problem != "" {
+			message += " It is tried again by itself, since the last try failed: " + claim.Problem
 		}
+		return progress{status: metav1.ConditionUnknown, reason: v1alpha1.ReasonBuilding, message: message, after: claim.Until.Sub(now) + time.Second}
 	}
 	if left := request.Time.Add(patience).Sub(now); left > 0 {
 		return progress{status: metav1.ConditionUnknown, reason: v1alpha1.ReasonRequested, message: what + ".", after: left}
