@@ -47,7 +47,7 @@ var law = map[string][]string{
 	},
 	"internal/supplychain/webhook":    {"api/...", "internal/supplychain/admission"},
 	"internal/supplychain/controller": {"api/...", "internal/supplychain/...", "internal/environment", "internal/identity", "internal/version"},
-	"internal/stages/...":             {"api/...", "internal/git/client", "internal/git/events", "internal/git/pack", "registry/events", "internal/environment", "internal/artifact", "internal/identity", "internal/podstate", "internal/pull", "internal/tree", "internal/version"},
+	"internal/stages/...":             {"api/...", "internal/git/client", "internal/git/events", "internal/git/pack", "registry/events", "internal/environment", "internal/artifact", "internal/condition", "internal/identity", "internal/podstate", "internal/pull", "internal/tree", "internal/version"},
 	"internal/fulfil":                 {"api/...", "internal/artifact", "internal/build/...", "internal/docker", "internal/hint", "internal/ui", "registry", "registry/events"},
 	"internal/supervise/...":          {"internal/supervise/..."},
 	"internal/staticserver":           nil,
@@ -86,6 +86,7 @@ var law = map[string][]string{
 
 	"internal/environment": nil,
 	"internal/artifact":    nil,
+	"internal/condition":   nil,
 	"internal/identity":    nil,
 	"internal/podstate":    nil,
 	"internal/pull":        nil,

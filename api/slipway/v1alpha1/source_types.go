@@ -19,7 +19,7 @@ const (
 	ReasonTooLarge = "TooLarge"
 	// ReasonUnpackable : what was fetched holds what a source may not, such as links that lead out of it.
 	ReasonUnpackable = "Unpackable"
-	// ReasonStorageFailed : the artifact could not be pushed. It is tried again by itself.
+	// ReasonStorageFailed : the artifact could not be pushed, or the controller's own disk has no room to work on it. It is tried again by itself.
 	ReasonStorageFailed = "StorageFailed"
 )
 

@@ -26,6 +26,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/condition"
 	gitclient "slipway.dev/slipway/internal/git/client"
 	"slipway.dev/slipway/internal/pull"
 )
@@ -263,6 +264,9 @@ func asFailure(err error, where place) *failure {
 	case errors.Is(err, gitclient.ErrRefused):
 		return failed(v1alpha1.ReasonRefused, "%s does not take the commit: %v. It is tried again by itself.", at, err)
 	}
+	if said := condition.Scratch(err); said != "" {
+		return failed(v1alpha1.ReasonStorageFailed, "%s", said)
+	}
 	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %s. It is tried again by itself.", at, pull.Cause(err))
 }
 
@@ -273,24 +277,25 @@ func (r *reconciler) publish(ctx context.Context, commit *v1alpha1.GitCommit, do
 	status := &commit.Status
 	status.ObservedGeneration = commit.Generation
 	status.LastHandledRequest = commit.Annotations[v1alpha1.AnnotationRequestedAt] // whoever asks is answered
-	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCommitted, ObservedGeneration: commit.Generation}
+	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonCommitted, ObservedGeneration: commit.Generation}
 	if problem != nil {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problem.reason, problem.message
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, problem.reason, problem.message
 	} else {
-		condition.Message = fmt.Sprintf("revision '%s' holds the files", done.Revision)
+		ready.Message = fmt.Sprintf("revision '%s' holds the files", done.Revision)
 		if status.Revision != done.Revision || status.URL != done.URL {
 			now := metav1.NewTime(r.now()).Rfc3339Copy()
 			status.LastUpdateTime = &now
 		}
 		status.URL, status.Branch, status.Path, status.Revision, status.Digest = done.URL, done.Branch, done.Path, done.Revision, done.Digest
 	}
-	meta.SetStatusCondition(&status.Conditions, condition)
+	ready.Message = condition.Message(ready.Message)
+	meta.SetStatusCondition(&status.Conditions, ready)
 	if equality.Semantic.DeepEqual(before.Status, commit.Status) {
 		return nil
 	}
 	if err := r.client.Status().Patch(ctx, commit, client.MergeFrom(before)); err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("writing the status of gitcommit %s: %w", client.ObjectKeyFromObject(commit), err))
 	}
-	r.log.Info("files looked after", "gitcommit", client.ObjectKeyFromObject(commit).String(), "reason", condition.Reason, "message", condition.Message)
+	r.log.Info("files looked after", "gitcommit", client.ObjectKeyFromObject(commit).String(), "reason", ready.Reason, "message", ready.Message)
 	return nil
 }

@@ -24,6 +24,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/condition"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -81,6 +82,8 @@ func (r *reconciler) load(ctx context.Context, release *v1alpha1.Release) (conte
 		return content{}, failed(v1alpha1.ReasonTooLarge, "The artifact holds more than %d MiB. spec.path does not help: what is to be released needs an artifact of its own.", maxBytes>>20)
 	case errors.Is(err, artifact.ErrRefused):
 		return content{}, failed(v1alpha1.ReasonUnpackable, "Revision %s is not applied: %v.", release.Spec.Source.Revision, err)
+	case condition.Scratch(err) != "":
+		return content{}, err
 	case err != nil:
 		return content{}, failed(v1alpha1.ReasonUnreachable, "Revision %s cannot be fetched: %s. It is tried again by itself.", release.Spec.Source.Revision, pull.Text(err))
 	}

@@ -44,10 +44,10 @@ func healthOf(object *unstructured.Unstructured) health {
 	if observed, has, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration"); has && observed < object.GetGeneration() {
 		return waiting("its controller has not seen it yet")
 	}
-	if is, reason, message := condition(object, "Stalled"); is == "True" {
+	if is, reason, message := conditionOf(object, "Stalled"); is == "True" {
 		return broken("%s: %s", reason, message)
 	}
-	if is, reason, message := condition(object, "Reconciling"); is == "True" {
+	if is, reason, message := conditionOf(object, "Reconciling"); is == "True" {
 		return waiting("%s: %s", reason, message)
 	}
 	switch kind := object.GroupVersionKind().GroupKind(); kind.String() {
@@ -117,7 +117,7 @@ func (r reader) counted(wanted int64, counters ...string) health {
 }
 
 func (r reader) ofDeployment() health {
-	if status, reason, message := condition(r.object, "Progressing"); status == "False" && reason == "ProgressDeadlineExceeded" {
+	if status, reason, message := conditionOf(r.object, "Progressing"); status == "False" && reason == "ProgressDeadlineExceeded" {
 		return broken("%s", message)
 	}
 	wanted, updated := r.wanted(), r.number("status", "updatedReplicas")
@@ -156,11 +156,11 @@ func (r reader) ofDaemonSet() health {
 
 func (r reader) ofJob() health {
 	for _, name := range []string{"Failed", "FailureTarget"} {
-		if status, _, message := condition(r.object, name); status == "True" {
+		if status, _, message := conditionOf(r.object, name); status == "True" {
 			return broken("it has failed: %s", message)
 		}
 	}
-	if status, _, _ := condition(r.object, "Complete"); status == "True" {
+	if status, _, _ := conditionOf(r.object, "Complete"); status == "True" {
 		return health{ready: true}
 	}
 	if suspended, _, _ := unstructured.NestedBool(r.object.Object, "spec", "suspend"); suspended {
@@ -176,7 +176,7 @@ func (r reader) ofPod() health {
 	case "Failed":
 		return broken("it has failed: %s %s", r.text("status", "reason"), r.text("status", "message"))
 	case "Running":
-		if status, _, _ := condition(r.object, "Ready"); status == "True" {
+		if status, _, _ := conditionOf(r.object, "Ready"); status == "True" {
 			return health{ready: true}
 		}
 		return waiting("it runs and is not Ready")
@@ -186,10 +186,10 @@ func (r reader) ofPod() health {
 }
 
 func (r reader) ofDefinition() health {
-	if status, reason, message := condition(r.object, "NamesAccepted"); status == "False" {
+	if status, reason, message := conditionOf(r.object, "NamesAccepted"); status == "False" {
 		return broken("%s: %s", reason, message)
 	}
-	if status, _, message := condition(r.object, "Established"); status != "True" {
+	if status, _, message := conditionOf(r.object, "Established"); status != "True" {
 		return waiting("it is not established: %s", message)
 	}
 	return health{ready: true}
@@ -197,7 +197,7 @@ func (r reader) ofDefinition() health {
 
 func (r reader) ofOther() health {
 	for _, name := range []string{"Ready", "Available"} {
-		status, reason, message := condition(r.object, name)
+		status, reason, message := conditionOf(r.object, name)
 		switch {
 		case status == "":
 			continue
@@ -211,8 +211,8 @@ func (r reader) ofOther() health {
 	return health{ready: true}
 }
 
-// condition returns a condition's status, reason and message, all "" without it.
-func condition(object *unstructured.Unstructured, name string) (status, reason, message string) {
+// conditionOf returns a condition's status, reason and message, all "" without it.
+func conditionOf(object *unstructured.Unstructured, name string) (status, reason, message string) {
 	found := reader{conditionIn(object, name)}
 	return found.text("status"), found.text("reason"), found.text("message")
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/condition"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -63,6 +63,9 @@ func problemOf(err error) *failure {
 	if problem, known := errors.AsType[*failure](err); known {
 		return problem
 	}
+	if said := condition.Scratch(err); said != "" {
+		return failed(v1alpha1.ReasonStorageFailed, "%s", said)
+	}
 	return failed(v1alpha1.ReasonUnreachable, "%s. It is tried again by itself.", pull.Text(err))
 }
 
@@ -70,16 +73,8 @@ func problemOf(err error) *failure {
 func settle(release *v1alpha1.Release, status metav1.ConditionStatus, reason, message string) {
 	release.Status.ObservedGeneration = release.Generation
 	meta.SetStatusCondition(&release.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: shorten(message), ObservedGeneration: release.Generation,
+		Type: v1alpha1.ConditionReady, Status: status, Reason: reason, Message: condition.Message(message), ObservedGeneration: release.Generation,
 	})
-}
-
-// shorten keeps a message readable; a status with one of more than 32768 bytes would be refused.
-func shorten(message string) string {
-	if len(message) <= maxMessage {
-		return message
-	}
-	return strings.ToValidUTF8(message[:maxMessage], "") + " ..."
 }
 
 // step does what is to be done now, and returns after how long there is more. before is the Release as the API server has

@@ -34,8 +34,6 @@ const (
 	catchUp = 5 * time.Second
 	// againAfter is how soon to try again after a failure.
 	againAfter = 5 * time.Second
-	// maxMessage is how many bytes of a message are shown.
-	maxMessage = 4096
 	// fieldManager is the owner of the fields that a Release applies.
 	fieldManager = "slipway-release"
 )

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/condition"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -36,10 +37,13 @@ func invalid(format string, arguments ...any) *failure {
 	return f
 }
 
-// asFailure is the failure in err; any other error is one of reaching what was asked.
+// asFailure is the failure in err; any other error is one of the controller's own disk, or of reaching what was asked.
 func asFailure(err error, where string) *failure {
 	if f, is := errors.AsType[*failure](err); is {
 		return f
+	}
+	if said := condition.Scratch(err); said != "" {
+		return failed(v1alpha1.ReasonStorageFailed, "%s", said)
 	}
 	return failed(v1alpha1.ReasonUnreachable, "%s cannot be reached: %s. It is tried again by itself.", where, pull.Cause(err))
 }

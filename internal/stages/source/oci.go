@@ -13,6 +13,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/condition"
 	"slipway.dev/slipway/internal/pull"
 )
 
@@ -68,6 +69,9 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 		if err := unpackLayer(layer, files, budget); err != nil {
 			if ctx.Err() != nil {
 				return fetched{}, nil, ctx.Err() // what came until then says nothing about the layer
+			}
+			if condition.Scratch(err) != "" {
+				return fetched{}, nil, err // that is ours, not the image's
 			}
 			return fetched{}, nil, unpackable(source.Spec.Image, err)
 		}

@@ -26,6 +26,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/artifact"
+	"slipway.dev/slipway/internal/condition"
 	"slipway.dev/slipway/internal/pull"
 	"slipway.dev/slipway/internal/tree"
 )
@@ -272,14 +273,14 @@ func (r *reconciler) publish(ctx context.Context, source *v1alpha1.Source, found
 	status := &source.Status
 	status.ObservedGeneration = source.Generation
 	status.LastHandledRequest = source.Annotations[v1alpha1.AnnotationRequestedAt]
-	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonStored, ObservedGeneration: source.Generation}
+	ready := metav1.Condition{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonStored, ObservedGeneration: source.Generation}
 	if problem != nil {
-		condition.Status, condition.Reason, condition.Message = metav1.ConditionFalse, problem.reason, problem.message
+		ready.Status, ready.Reason, ready.Message = metav1.ConditionFalse, problem.reason, problem.message
 		if problem.reason == v1alpha1.ReasonSuspended && status.Artifact != nil {
-			condition.Status = metav1.ConditionTrue
+			ready.Status = metav1.ConditionTrue
 		}
 	} else {
-		condition.Message = fmt.Sprintf("stored artifact for revision '%s'", found.Revision)
+		ready.Message = fmt.Sprintf("stored artifact for revision '%s'", found.Revision)
 		if status.Artifact != nil {
 			found.LastUpdateTime = status.Artifact.LastUpdateTime
 		}
@@ -289,14 +290,15 @@ func (r *reconciler) publish(ctx context.Context, source *v1alpha1.Source, found
 			status.Artifact = &fresh
 		}
 	}
-	meta.SetStatusCondition(&status.Conditions, condition)
+	ready.Message = condition.Message(ready.Message)
+	meta.SetStatusCondition(&status.Conditions, ready)
 	if equality.Semantic.DeepEqual(before.Status, source.Status) {
 		return nil
 	}
 	if err := r.client.Status().Patch(ctx, source, client.MergeFrom(before)); err != nil {
 		return client.IgnoreNotFound(fmt.Errorf("writing the status of source %s: %w", client.ObjectKeyFromObject(source), err))
 	}
-	r.log.Info("source looked at", "source", client.ObjectKeyFromObject(source).String(), "reason", condition.Reason, "message", condition.Message)
+	r.log.Info("source looked at", "source", client.ObjectKeyFromObject(source).String(), "reason", ready.Reason, "message", ready.Message)
 	return nil
 }
 
