@@ -27,8 +27,8 @@ func makesChains(object *unstructured.Unstructured) bool {
 	return group == "carto.run" || group == "conventions.carto.run"
 }
 
-// leaveTheirs takes from the profile's objects those that somebody has changed in the cluster, and returns what to say of
-// each. The others are marked, so that a change of them will be seen.
+// leaveTheirs takes from the profile's objects those that somebody has changed in the cluster, notes them in u.left, and
+// returns what to say of each. The others are marked, so that a change of them will be seen.
 func (u *up) leaveTheirs(ctx context.Context, objects []*unstructured.Unstructured) (ours []*unstructured.Unstructured, said []string, err error) {
 	lists := map[schema.GroupVersionKind]map[string]*unstructured.Unstructured{}
 	for _, object := range objects {
@@ -50,10 +50,23 @@ func (u *up) leaveTheirs(ctx context.Context, objects []*unstructured.Unstructur
 			ours = append(ours, object)
 			continue
 		}
-		name := strings.ToLower(object.GetKind()) + " " + object.GetName()
-		said = append(said, fmt.Sprintf("Left as it is: %s, which %s; `kubectl delete %s` and `slipway up` bring the profile's own back", name, changedBy(live), name))
+		if u.left == nil {
+			u.left = map[item]bool{}
+		}
+		u.left[itemOf(object)] = true
+		said = append(said, fmt.Sprintf("Left as it is: %s, which %s; %s", argumentOf(object), changedBy(live), bringBack(object, u.Name)))
 	}
 	return ours, said, nil
+}
+
+// argumentOf names an object of the whole cluster as kubectl takes it.
+func argumentOf(object *unstructured.Unstructured) string {
+	return strings.ToLower(object.GetKind()) + " " + object.GetName()
+}
+
+// bringBack is how an object that somebody has changed becomes the profile's own again.
+func bringBack(object *unstructured.Unstructured, name environment.Name) string {
+	return fmt.Sprintf("`kubectl delete %s` and `slipway up%s` bring the profile's own back", argumentOf(object), nameFlag(name))
 }
 
 // listed are the objects of a kind in the cluster, by name.

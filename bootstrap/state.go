@@ -38,7 +38,8 @@ type up struct {
 	fresh                       bool         // the cluster was made in this run
 	restarted                   bool         // the node was started in this run: what the cluster says of its pods may be from before
 	kubeconfig                  []byte
-	contextIsCurrent            bool // by kubeconfig
+	contextIsCurrent            bool          // by kubeconfig
+	left                        map[item]bool // of the profile's objects, those that somebody has changed; by profile
 
 	inventory inventory
 	notes     notes

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"strconv"
 	"time"
@@ -42,7 +43,8 @@ type Status struct {
 	URLs       []URL            `json:"urls,omitempty"`
 	Notes      []string         `json:"notes,omitempty"`
 
-	incomplete bool // `up` has not finished
+	incomplete   bool // `up` has not finished
+	registryPort int  // that `up` has given the environment; 0 when that is not known
 }
 
 // ClusterStatus is the state of the node and its API server.
@@ -66,7 +68,7 @@ type Component struct {
 	Name   string `json:"name"`
 	Ready  bool   `json:"ready"`
 	Detail string `json:"detail,omitempty"`
-	// Foreign : `up` did not put it in, and so does not repair it.
+	// Foreign : it is not for `up` to repair, since `up` did not put it in or leaves it as somebody has changed it.
 	Foreign bool `json:"foreign,omitempty"`
 }
 
@@ -189,6 +191,10 @@ func (s *Status) readCluster(ctx context.Context, node *cluster.Cluster, contain
 		return ignoreNotFound(err)
 	}
 	s.Profile, _, _ = unstructured.NestedString(settings.Object, "data", "profile")
+	address, _, _ := unstructured.NestedString(settings.Object, "data", "registry")
+	if _, text, err := net.SplitHostPort(address); err == nil {
+		s.registryPort, _ = strconv.Atoi(text)
+	}
 	text2, _, _ := unstructured.NestedString(settings.Object, "data", "ingressHTTP")
 	port, _ := strconv.Atoi(text2)
 	s.URLs = []URL{{Title: "Apps", URL: appsURL(port)}, {Title: "Registry", URL: "http://" + s.Registry.Address + "/v2/"}}
@@ -219,7 +225,7 @@ func (s *Status) readComponents(ctx context.Context, client *kube.Client) error 
 	} else {
 		s.Notes = append(s.Notes, "profile "+profile.Name+" has no cert-manager, so admission webhooks are off")
 	}
-	return s.readSupplyChains(ctx, client)
+	return s.readSupplyChains(ctx, client, profile)
 }
 
 func (s *Status) addDeployment(ctx context.Context, client *kube.Client, title, namespace, name string) {
@@ -237,21 +243,49 @@ func (s *Status) addDeployment(ctx context.Context, client *kube.Client, title, 
 	s.Components = append(s.Components, Component{Name: title, Ready: ready, Detail: detail})
 }
 
-func (s *Status) readSupplyChains(ctx context.Context, client *kube.Client) error {
+func (s *Status) readSupplyChains(ctx context.Context, client *kube.Client, profile profiles.Profile) error {
 	found, err := client.Dynamic.Resource(supplyChains).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return err
 	}
+	own, err := s.ownBlueprints(profile)
+	if err != nil {
+		return err
+	}
 	for i := range found.Items {
-		status, reason, message := kube.Condition(&found.Items[i], "Ready")
+		chain := &found.Items[i]
+		status, reason, message := kube.Condition(chain, "Ready")
 		detail := reason
 		if message != "" {
 			detail += ": " + message
 		}
-		s.Components = append(s.Components, Component{Name: "supply chain " + found.Items[i].GetName(), Ready: status == "True", Detail: detail,
-			Foreign: found.Items[i].GetLabels()[labelManagedBy] != managedBy})
+		component := Component{Name: "supply chain " + chain.GetName(), Ready: status == "True", Detail: detail, Foreign: chain.GetLabels()[labelManagedBy] != managedBy}
+		if wanted := own[itemOf(chain)]; !component.Ready && wanted != nil && theirs(chain, wanted) {
+			component.Foreign = true
+			component.Detail += "; it " + changedBy(chain) + ": " + bringBack(wanted, s.Name)
+		}
+		s.Components = append(s.Components, component)
 	}
 	return nil
+}
+
+// ownBlueprints are the supply chains as `up` would put them in.
+func (s *Status) ownBlueprints(profile profiles.Profile) (map[item]*unstructured.Unstructured, error) {
+	objects, err := profile.ObjectsFor(profiles.Settings{RegistryPort: s.registryPort, GitServer: s.Name.GitInCluster()})
+	if err != nil {
+		return nil, err
+	}
+	own := map[item]*unstructured.Unstructured{}
+	for _, object := range objects {
+		if object.GetKind() != "ClusterSupplyChain" {
+			continue
+		}
+		if err := mark(object); err != nil {
+			return nil, err
+		}
+		own[itemOf(object)] = object
+	}
+	return own, nil
 }
 
 // judge settles whether everything is ready.

@@ -201,44 +201,72 @@ func (u *up) applyProfile(ctx context.Context, task ui.Task) (outcome, error) {
 // awaitProfile waits until the controller has taken up every supply chain and delivery of the profile: the proof that it
 // works.
 func (u *up) awaitProfile(ctx context.Context, task ui.Task) (outcome, error) {
+	result, err := u.awaitBlueprints(ctx, task)
+	if err != nil {
+		return outcome{}, err
+	}
+	return result, u.inventory.save(ctx, u.client)
+}
+
+// awaitBlueprints waits for the profile's own ones first: by then the controller has seen all that they share with those
+// that somebody has changed.
+func (u *up) awaitBlueprints(ctx context.Context, task ui.Task) (outcome, error) {
 	objects, err := u.profile.Objects()
 	if err != nil {
 		return outcome{}, err
 	}
-	count, waited := 0, false
-	for _, object := range objects {
-		resource, what := supplyChains, "supply chain "
-		switch object.GetKind() {
-		case "ClusterSupplyChain":
-			count++
-		case "ClusterDelivery":
-			resource, what = deliveries, "delivery "
-		default:
-			continue
-		}
-		looks := 0
-		say := func(saw string) { task.Update("%s", saw) }
-		err := kube.Wait(ctx, what+object.GetName(), say, func(ctx context.Context) (bool, string, error) {
-			looks++
-			found, err := u.client.Dynamic.Resource(resource).Get(ctx, object.GetName(), metav1.GetOptions{})
+	count, waited, unready := 0, false, 0
+	for _, left := range []bool{false, true} {
+		for _, object := range objects {
+			if u.left[itemOf(object)] != left || object.GetKind() != "ClusterSupplyChain" && object.GetKind() != "ClusterDelivery" {
+				continue
+			}
+			if object.GetKind() == "ClusterSupplyChain" {
+				count++
+			}
+			hadTo, ready, err := u.awaitBlueprint(ctx, task, object, left)
 			if err != nil {
-				return false, "", err
+				return outcome{}, err
 			}
-			status, reason, message := kube.Condition(found, "Ready")
-			if status == "" {
-				reason = "the controller has not looked at it yet"
+			waited = waited || hadTo
+			if !ready {
+				unready++
 			}
-			return status == "True", strings.TrimSpace(fmt.Sprintf("%s%s: %s %s", what, object.GetName(), reason, message)), nil
-		})
-		if err != nil {
-			return outcome{}, err
 		}
-		waited = waited || looks > 1
 	}
-	if err := u.inventory.save(ctx, u.client); err != nil {
-		return outcome{}, err
+	result := outcome{changed: waited, detail: fmt.Sprint(count)}
+	if unready > 0 {
+		result.detail += fmt.Sprintf("; changed here and not Ready: %d", unready)
 	}
-	return outcome{changed: waited, detail: fmt.Sprintf("%d", count)}, nil
+	return result, nil
+}
+
+// awaitBlueprint waits until a supply chain or a delivery is Ready and reports whether it had to. Nothing that `up` does
+// makes one Ready that was left as somebody has changed it: of that only the controller's word is awaited, and told.
+func (u *up) awaitBlueprint(ctx context.Context, task ui.Task, object *unstructured.Unstructured, left bool) (waited, ready bool, err error) {
+	resource, what := supplyChains, "supply chain "+object.GetName()
+	if object.GetKind() == "ClusterDelivery" {
+		resource, what = deliveries, "delivery "+object.GetName()
+	}
+	looks, why := 0, ""
+	say := func(saw string) { task.Update("%s", saw) }
+	err = kube.Wait(ctx, what, say, func(ctx context.Context) (bool, string, error) {
+		looks++
+		found, err := u.client.Dynamic.Resource(resource).Get(ctx, object.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return false, "", err
+		}
+		status, reason, message := kube.Condition(found, "Ready")
+		if status == "" {
+			reason = "the controller has not looked at it yet"
+		}
+		ready, why = status == "True", strings.TrimSpace(reason+" "+message)
+		return ready || left && status != "", what + ": " + why, nil
+	})
+	if err == nil && !ready {
+		u.notes.add(fmt.Sprintf("%s was changed here and is not Ready (%s): put that right, or %s", what, why, bringBack(object, u.Name)))
+	}
+	return looks > 1, ready, err
 }
 
 // labelManagedBy and managedBy mark what `up` has put into the cluster.
