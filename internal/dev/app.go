@@ -37,6 +37,7 @@ type app struct {
 	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced
 	stock      *stock          // images of the source, for chains that start there
 	noLane     bool            // whether it was said that there can be none
+	unserved   bool            // whether the pods of the last run that passed have no supervisor, though there is a lane
 }
 
 // newApp reads the app's workload; it does not reach the cluster.

@@ -287,6 +287,7 @@ func (a *app) arrive(ctx context.Context, r *record, o *observer, t target) erro
 	if pod != nil && st.pod != nil {
 		pod.done(st.pod.Name)
 	}
+	a.checkSupervised(st)
 	a.compareSynced(ctx, st, t)
 	a.showURL(ctx, r, t)
 	r.report.pod = destinationOf(st, a.Ports)

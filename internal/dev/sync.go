@@ -132,7 +132,7 @@ func (a *app) askForSupervisor(spec map[string]any) error {
 // follow, at once or after saves have rested.
 func (a *app) fast(ctx context.Context, number int, cause trigger) (report Report, over bool, err error) {
 	a.refresh()
-	if a.lane == nil || len(cause.files) == 0 || cause.fresh || cause.again {
+	if a.lane == nil || a.unserved || len(cause.files) == 0 || cause.fresh || cause.again {
 		return Report{}, false, nil
 	}
 	r := newRecord(a.view, number, cause.files)
@@ -175,6 +175,27 @@ func (a *app) fast(ctx context.Context, number int, cause trigger) (report Repor
 	}
 	a.view.Run(number, cause.files, "the chain follows")
 	return Report{}, false, nil
+}
+
+// checkSupervised finds out, of what a run has arrived at, whether the chain's templates know the fast lane. Those that
+// do not have no use for any save: that is said once, and not at each.
+func (a *app) checkSupervised(st state) {
+	var annotations map[string]string
+	switch {
+	case a.lane == nil:
+		return
+	case st.rolled != nil:
+		annotations = st.rolled.Spec.Template.Annotations
+	case st.pod != nil:
+		annotations = st.pod.Annotations
+	default:
+		return
+	}
+	before := a.unserved
+	a.unserved = !fastlane.Supervised(annotations)
+	if a.unserved && !before {
+		a.progress.Warn("nothing is synced, and each save goes the whole way: the templates of the supply chain do not know the param %s, so no supervisor is in the pods", syncParam)
+	}
 }
 
 // compareSynced tells whether the chain has arrived at what the pods were given before.

@@ -26,6 +26,10 @@ import (
 // is the container's name.
 const annotation = "slipway.dev/supervised"
 
+// Supervised says whether a supervisor is to run in pods with these annotations. Where none is, the template that made the
+// pods does not know the fast lane.
+func Supervised(annotations map[string]string) bool { return annotations[annotation] != "" }
+
 // connectLimit is how long a supervisor may take to answer.
 const connectLimit = 5 * time.Second
 
