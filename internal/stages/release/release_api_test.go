@@ -99,7 +99,7 @@ func TestReleasesOnARealAPIServer(t *testing.T) {
 	for name, test := range map[string]func(*cluster){
 		"life": testLife, "bad": testBad, "rights": testRights, "kinds": testKinds, "restart": testRestart, "refused": testRefused,
 		"suspended": testSuspended, "late": testLateKind,
-		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "account": testDefaultAccount, "versions": testVersions, "rollback": testRollback,
+		"needs": testNeeds, "mistakes": testMistakes, "grants": testGrants, "webhook": testWebhook, "conversion": testConversion, "account": testDefaultAccount, "versions": testVersions, "rollback": testRollback,
 		"remove": testRemove, "inventory": testInventory, "words": testWords, "jobs": testJobs,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -101,13 +101,16 @@ func (t *trial) grants(namespace string) bool {
 	})
 }
 
-// webhookOf says whether an error is that of a webhook which the revision configures: who serves it may be of the revision,
-// too, and must not be kept from being repaired by it.
+// webhookOf says whether an error is that of a webhook which the revision configures, or of the conversion of a kind that
+// it defines: who serves it may be of the revision, too, and must not be kept from being repaired by it.
 func (t *trial) webhookOf(err error) bool {
 	if !apierrors.IsInternalError(err) {
 		return false
 	}
 	return slices.ContainsFunc(t.members, func(member target) bool {
+		if member.name.Kind == "CustomResourceDefinition" {
+			return convertedBy(member.object, err)
+		}
 		if member.name.Group != "admissionregistration.k8s.io" {
 			return false
 		}
@@ -118,6 +121,16 @@ func (t *trial) webhookOf(err error) bool {
 			return name != "" && strings.Contains(err.Error(), `failed calling webhook "`+name+`"`)
 		})
 	})
+}
+
+// convertedBy says whether an error is that of the conversion webhook of a definition's kind. It counts as such where the
+// definition is to have none, too: the one that is there has, until it is changed.
+func convertedBy(definition *unstructured.Unstructured, err error) bool {
+	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
+	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
+	_, of, found := strings.Cut(err.Error(), "conversion webhook for "+group+"/")
+	_, of, is := strings.Cut(of, ", Kind=")
+	return found && is && strings.HasPrefix(of, kind+" ")
 }
 
 // defines says whether an object is the definition of another's kind, and serves the version.
