@@ -47,12 +47,16 @@ func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, kno
 	if found.revision == known {
 		return fetched{revision: known, same: true}, nil
 	}
+	if err := r.refusals.check(source, found.revision); err != nil {
+		return fetched{}, err
+	}
 	objects, files := filepath.Join(dir, "objects"), filepath.Join(dir, "files")
 	if err := os.MkdirAll(files, 0o755); err != nil {
 		return fetched{}, err
 	}
 	of, opened, err := repo.fetch(ctx, session, offered, found.hash, objects)
 	if err != nil {
+		r.refusals.keep(source, found.revision, err)
 		return fetched{}, err
 	}
 	defer opened.Close()
@@ -63,6 +67,7 @@ func (r *reconciler) lookAtGit(ctx context.Context, source *v1alpha1.Source, kno
 	defer root.Close()
 	budget := &budget{limits: r.limits}
 	err = r.unpackCommit(ctx, repo, of, root, unpacking{dir: dir, budget: budget, modules: source.Spec.Git.RecurseSubmodules})
+	r.refusals.keep(source, found.revision, err)
 	return fetched{revision: found.revision, dir: files}, err
 }
 

@@ -43,6 +43,10 @@ func (r *reconciler) lookAtImage(ctx context.Context, source *v1alpha1.Source, k
 	if revision == known {
 		return fetched{revision: known, same: true}, nil, nil
 	}
+	if err := r.refusals.check(source, revision); err != nil {
+		return fetched{}, nil, err
+	}
+	defer func() { r.refusals.keep(source, revision, err) }()
 	image, err := r.registries.Image(ctx, target.Asked.Context().Digest(digest), credentials.Auth)
 	if err != nil {
 		return fetched{}, nil, explainRegistry(source.Spec.Image, credentials, err)

@@ -59,6 +59,7 @@ type reconciler struct {
 	interval    time.Duration
 	log         *slog.Logger
 	looks       looks
+	refusals    refusals
 }
 
 // Reconcile looks once, stores what is new, and writes the status if it differs. It asks to be called again after the
@@ -67,6 +68,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	source := &v1alpha1.Source{}
 	if err := r.client.Get(ctx, request.NamespacedName, source); err != nil {
 		r.looks.drop(request.NamespacedName)
+		r.refusals.drop(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !source.DeletionTimestamp.IsZero() {
@@ -100,7 +102,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		interval = min(interval, againAfter)
 	}
 	if problem != nil && problem.large {
-		interval = largeAgain
+		interval = r.refusals.left(source)
 	}
 	return ctrl.Result{RequeueAfter: interval}, nil
 }

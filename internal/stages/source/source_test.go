@@ -427,7 +427,7 @@ func TestHugeRepositories(t *testing.T) {
 			w.commit(dir, files)
 			source, result := w.reconcile()
 			w.want(source, metav1.ConditionFalse, v1alpha1.ReasonTooLarge, test.want)
-			if result.RequeueAfter != largeAgain {
+			if result.RequeueAfter <= DefaultInterval {
 				t.Errorf("it is looked at again after %v", result.RequeueAfter)
 			}
 			w.run(dir, "rm", "-q", "-r", ".")
