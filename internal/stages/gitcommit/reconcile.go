@@ -83,6 +83,9 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if isDone(commit, digest) {
 			return ctrl.Result{}, nil
 		}
+		if left := r.refusedFor(commit); left > 0 {
+			return ctrl.Result{RequeueAfter: left}, nil
+		}
 		done, err = r.write(ctx, commit, where)
 		done.Digest = digest
 	}
@@ -107,6 +110,16 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func isDone(commit *v1alpha1.GitCommit, digest string) bool {
 	return holds(commit, digest) && commit.Status.LastHandledRequest == commit.Annotations[v1alpha1.AnnotationRequestedAt]
+}
+
+// refusedFor is for how long a branch that was too large is not fetched again; 0 or less when it is. The status that tells
+// of it is an event, too, which would have it fetched once more.
+func (r *reconciler) refusedFor(commit *v1alpha1.GitCommit) time.Duration {
+	ready := meta.FindStatusCondition(commit.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason != v1alpha1.ReasonTooLarge || ready.ObservedGeneration != commit.Generation || commit.Status.LastHandledRequest != commit.Annotations[v1alpha1.AnnotationRequestedAt] {
+		return 0
+	}
+	return ready.LastTransitionTime.Add(largeAgain).Sub(r.now())
 }
 
 // holds says whether the files were seen at their place.
