@@ -81,6 +81,21 @@ func TestFetch(t *testing.T) {
 	}
 }
 
+// TestFetchOfWhatWasCutOff: an archive without its end is refused where its digest says that it was stored so, and else may
+// have lost it on the way.
+func TestFetchOfWhatWasCutOff(t *testing.T) {
+	packed := pack(t, tar.Header{Typeflag: tar.TypeReg, Name: "a"})
+	packed = packed[:len(packed)/2]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(packed) }))
+	defer server.Close()
+	for digest, refused := range map[string]bool{"": false, "sha256:" + strings.Repeat("0", 64): false, fmt.Sprintf("sha256:%x", sha256.Sum256(packed)): true} {
+		err := Fetch(t.Context(), Source{URL: server.URL, Digest: digest}, t.TempDir())
+		if !errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, ErrRefused) != refused {
+			t.Errorf("of digest %q: %v, want that it is refused: %t", digest, err, refused)
+		}
+	}
+}
+
 // TestPackSized: the size is a matter of memory alone.
 func TestPackSized(t *testing.T) {
 	want := ""
@@ -121,6 +136,11 @@ func TestUnpackRefuses(t *testing.T) {
 		"a file through a link":        {{Typeflag: tar.TypeSymlink, Name: "a/b/link", Linkname: "../.."}, {Typeflag: tar.TypeSymlink, Name: "a/b/link/up", Linkname: "../../.."}},
 		"a hard link":                  {{Typeflag: tar.TypeLink, Name: "hard", Linkname: "/etc/passwd"}},
 		"a device":                     {{Typeflag: tar.TypeChar, Name: "device"}},
+		"a file where a dir is":        {{Typeflag: tar.TypeDir, Name: "a"}, {Typeflag: tar.TypeReg, Name: "a"}},
+		"a link where a file is":       {{Typeflag: tar.TypeReg, Name: "a"}, {Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b"}},
+		"links that go round":          {{Typeflag: tar.TypeSymlink, Name: "a", Linkname: "b"}, {Typeflag: tar.TypeSymlink, Name: "b", Linkname: "a"}, {Typeflag: tar.TypeReg, Name: "a"}},
+		"too long a name":              {{Typeflag: tar.TypeReg, Name: strings.Repeat("a", 300)}},
+		"too long a name of a dir":     {{Typeflag: tar.TypeDir, Name: strings.Repeat("a", 300)}},
 		"a file in the place of a dir": {{Typeflag: tar.TypeReg, Name: "a"}, {Typeflag: tar.TypeReg, Name: "a/b"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"net/http"
 	"net/url"
@@ -87,19 +88,24 @@ func Fetch(ctx context.Context, source Source, dir string) error {
 		return fmt.Errorf("fetching %s: %w", Redacted(source.URL), err)
 	}
 	defer body.Close()
-	hash := sha256.New()
-	content := io.TeeReader(body, hash)
+	read := sha256.New()
+	content := io.TeeReader(body, read)
 	if err := Unpack(content, dir, source.MaxBytes); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) && sum(read) == source.Digest {
+			err = fmt.Errorf("%w: the archive was cut off before it was stored: %w", ErrRefused, err)
+		}
 		return fmt.Errorf("unpacking %s: %w", Redacted(source.URL), err)
 	}
 	if _, err := io.Copy(io.Discard, io.LimitReader(content, source.MaxBytes)); err != nil { // what the archive does not need
 		return fmt.Errorf("fetching %s: %w", Redacted(source.URL), err)
 	}
-	if got := "sha256:" + hex.EncodeToString(hash.Sum(nil)); source.Digest != "" && got != source.Digest {
+	if got := sum(read); source.Digest != "" && got != source.Digest {
 		return fmt.Errorf("fetching %s: %w: its digest is %s, not %s", Redacted(source.URL), ErrDigest, got, source.Digest)
 	}
 	return nil
 }
+
+func sum(of hash.Hash) string { return "sha256:" + hex.EncodeToString(of.Sum(nil)) }
 
 // open asks until the server answers; an answer that will not change is an error at once.
 func open(ctx context.Context, source Source) (io.ReadCloser, error) {

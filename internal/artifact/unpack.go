@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"syscall"
 )
 
 // Budget is what several archives may hold together, such as the layers of an image: MaxBytes bytes, and as many files as
@@ -81,7 +82,7 @@ func write(root *os.Root, entry *tar.Header, content io.Reader) error {
 		if path.IsAbs(entry.Linkname) || !fs.ValidPath(path.Join(path.Dir(name), entry.Linkname)) {
 			return fmt.Errorf("%w: it is a link to %q, which leads out of the artifact", ErrRefused, entry.Linkname)
 		}
-		return root.Symlink(entry.Linkname, name)
+		return inTheWay(root, name, root.Symlink(entry.Linkname, name))
 	case tar.TypeXGlobalHeader:
 		return nil
 	}
@@ -101,7 +102,7 @@ func makeFolders(root *os.Root, folder string) error {
 			err = fmt.Errorf("%w: %s is not a folder", ErrRefused, made)
 		}
 		if err != nil {
-			return err
+			return inTheWay(root, made, err)
 		}
 	}
 	return nil
@@ -110,11 +111,29 @@ func makeFolders(root *os.Root, folder string) error {
 func writeFile(root *os.Root, name string, mode fs.FileMode, content io.Reader) error {
 	file, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
-		return err
+		if info, missing := root.Lstat(name); missing == nil && info.Mode().IsRegular() {
+			return err
+		}
+		return inTheWay(root, name, err)
 	}
 	if _, err := io.Copy(file, content); err != nil {
 		_ = file.Close()
 		return err
 	}
 	return file.Close()
+}
+
+// inTheWay makes of an error of making something ErrRefused where the archive itself is why: it has something else of that
+// name already, or the name is longer than any may be.
+func inTheWay(root *os.Root, name string, err error) error {
+	if err == nil || errors.Is(err, ErrRefused) {
+		return err
+	}
+	if info, missing := root.Lstat(name); missing == nil {
+		return fmt.Errorf("%w: there is another entry of its name (%s): %w", ErrRefused, info.Mode().Type(), err)
+	}
+	if errors.Is(err, syscall.ENAMETOOLONG) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
 }

@@ -2,6 +2,7 @@ package fulfil
 
 import (
 	"archive/tar"
+	"compress/flate"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -108,6 +109,9 @@ func (w *worker) fetch(ctx context.Context, order Order, dir string) error {
 func stays(err error) bool {
 	if answer, is := errors.AsType[*artifact.StatusError](err); is {
 		return answer.Code < http.StatusInternalServerError && answer.Code != http.StatusTooManyRequests && answer.Code != http.StatusRequestTimeout
+	}
+	if _, is := errors.AsType[flate.CorruptInputError](err); is {
+		return true
 	}
 	return slices.ContainsFunc([]error{artifact.ErrTooLarge, artifact.ErrRefused, artifact.ErrDigest, gzip.ErrHeader, gzip.ErrChecksum, tar.ErrHeader},
 		func(wrong error) bool { return errors.Is(err, wrong) })

@@ -1,6 +1,7 @@
 package fulfil
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -138,31 +139,38 @@ func TestOtherEngines(t *testing.T) {
 }
 
 // TestFetchingIsTriedAgain has a source whose server is away for a while, or goes away in the middle of it, which says
-// nothing about the source; and one that is not there.
+// nothing about the source; one that is not there; and one that no try can unpack.
 func TestFetchingIsTriedAgain(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		cut    bool
-		stays  bool
+		source []byte // what is given out instead
+		stays  string // what the answer says; "" when there is none before the source is
 	}{
-		"unavailable": {status: http.StatusServiceUnavailable}, "cut": {cut: true}, "not there": {status: http.StatusNotFound, stays: true},
+		"unavailable": {status: http.StatusServiceUnavailable}, "cut": {cut: true}, "not there": {status: http.StatusNotFound, stays: "404 Not Found"},
+		"no gzip":          {source: []byte("<html>sorry, nothing here</html>"), stays: "gzip: invalid header"},
+		"no deflated data": {source: append([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff}, bytes.Repeat([]byte{0xff}, 100)...), stays: "flate: corrupt input"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				y := newBay(t)
 				defer y.end()
 				y.status, y.cut = test.status, test.cut
+				whole := y.source
+				if test.source != nil {
+					y.source = test.source
+				}
 				y.watch("one", &slow{})
 				time.Sleep(2 * lease)
 				answer := y.get().Status.Answer
-				if answered := answer != nil; answered != test.stays || answered && !strings.Contains(answer.Error, "404 Not Found") {
+				if answered := answer != nil; answered != (test.stays != "") || answered && !strings.Contains(answer.Error, test.stays) {
 					t.Fatalf("answer %+v", answer)
 				}
 				y.mutex.Lock()
-				y.status, y.cut = 0, false
+				y.status, y.cut, y.source = 0, false, whole
 				y.mutex.Unlock()
 				time.Sleep(2 * lastPause)
-				if answer := y.get().Status.Answer; (answer.Image != "") == test.stays {
+				if answer := y.get().Status.Answer; (answer.Image != "") != (test.stays == "") {
 					t.Errorf("answer %+v", answer)
 				}
 			})
