@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -373,6 +374,53 @@ func TestStockAnswersBesideAClaim(t *testing.T) {
 			t.Errorf("%d builds began, %d ended, %d pushes", began, ended, y.pushed())
 		}
 	})
+}
+
+// TestRebaseWaitsForAClaim has another builder at work on a newer base, of a tree that is in stock: nothing is tried beside
+// it, and it is taken up when that builder is gone.
+func TestRebaseWaitsForAClaim(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newBay(t)
+		defer y.end()
+		y.because(v1alpha1.CauseBaseImage)
+		y.hold("two", time.Now().Add(lease))
+		stock := &counted{}
+		y.watch("one", nil, func(o *Options) { o.NewBuilder, o.Stock = nil, stock })
+		for range 10 { // the other one renews its claim
+			time.Sleep(renewal)
+			y.hold("two", time.Now().Add(lease))
+		}
+		if answer := y.get().Status.Answer; stock.taken.Load() != 0 || answer != nil {
+			t.Errorf("tried %d times beside the other builder, answer %+v", stock.taken.Load(), answer)
+		}
+		time.Sleep(2*lease + 2*time.Second)
+		if answer := y.get().Status.Answer; stock.taken.Load() != 1 || answer == nil || answer.By != "one" {
+			t.Errorf("tried %d times after the other builder, answer %+v", stock.taken.Load(), answer)
+		}
+	})
+}
+
+// because sets why the image is asked for.
+func (y *bay) because(reason string) {
+	y.Helper()
+	patch, err := json.Marshal(map[string]any{"status": map[string]any{"request": map[string]any{"reason": reason}}})
+	if err != nil {
+		y.Fatal(err)
+	}
+	if _, err := y.cluster.Resource(resource).Namespace("default").Patch(y.Context(), "image", types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		y.Fatal(err)
+	}
+}
+
+// counted is a stock that counts what is taken of it.
+type counted struct {
+	inStock
+	taken atomic.Int32
+}
+
+func (c *counted) Take(ctx context.Context, order Order) (*Made, error) {
+	c.taken.Add(1)
+	return c.inStock.Take(ctx, order)
 }
 
 // inStock refuses at once, which is an answer, too.

@@ -134,7 +134,8 @@ func (w *worker) attend(ctx context.Context, b *v1alpha1.Build) time.Duration {
 		w.letGo(ctx)
 		return 0
 	}
-	if left := w.held(b); left > 0 && !inStock {
+	// What is in stock needs no claim, but a rebase, which comes before it, does.
+	if left := w.held(b); left > 0 && (!inStock || order.Reason == v1alpha1.CauseBaseImage) {
 		return left + time.Second
 	}
 	inner, cancel := context.WithCancelCause(ctx)
