@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/dev/fastlane"
 	"slipway.dev/slipway/internal/ui"
@@ -30,14 +31,16 @@ type app struct {
 	kept       *build.Result   // what was built from the files as they are; nil where that is not sure
 	applied    appliedTo       // what the last run made of the workload
 	arrived    target          // what the last run that passed arrived at; zero before
-	halted     *halted         // where the last run ended that the cluster kept from arriving; nil for none
-	selfBegun  selfBegun       // up to the last run
-	url        string          // where the last run that passed was seen to answer; "" is none
-	attempts   int             // how often the run was repeated for an outage
-	lane       *fastlane.Lane  // into the running pods; nil where nothing is to be synced
-	stock      *stock          // images of the source, for chains that start there
-	noLane     bool            // whether it was said that there can be none
-	unserved   bool            // whether the pods of the last run that passed have no supervisor, though there is a lane
+	// chainless is the workload for which the last run found no supply chain; nil when it found one.
+	chainless *v1alpha1.Workload
+	halted    *halted        // where the last run ended that the cluster kept from arriving; nil for none
+	selfBegun selfBegun      // up to the last run
+	url       string         // where the last run that passed was seen to answer; "" is none
+	attempts  int            // how often the run was repeated for an outage
+	lane      *fastlane.Lane // into the running pods; nil where nothing is to be synced
+	stock     *stock         // images of the source, for chains that start there
+	noLane    bool           // whether it was said that there can be none
+	unserved  bool           // whether the pods of the last run that passed have no supervisor, though there is a lane
 }
 
 // newApp reads the app's workload; it does not reach the cluster.

@@ -2,13 +2,16 @@ package dev
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/hint"
@@ -26,25 +29,76 @@ var (
 // checkChain makes sure that the workload selects a supply chain, and notes where that starts. It asks the cluster only
 // when the workload file is another than at the last time.
 func (a *app) checkChain(ctx context.Context, loaded *loadedWorkload) error {
+	a.chainless = nil
 	if a.checked == loaded.content {
 		return nil
 	}
-	found, err := a.objects.Resource(chainResource).List(ctx, metav1.ListOptions{})
+	chains, _, err := a.chains(ctx)
 	if err != nil {
-		return hint.Withf(fmt.Errorf("reading the supply chains: %w", err), "`%s` installs what is missing", a.Up)
-	}
-	chains := make([]v1alpha1.ClusterSupplyChain, len(found.Items))
-	for i := range found.Items {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Items[i].Object, &chains[i]); err != nil {
-			return fmt.Errorf("reading the supply chain %s: %w", found.Items[i].GetName(), err)
-		}
+		return err
 	}
 	start, err := chainFor(loaded.workload, chains)
 	if err != nil {
+		a.chainless = loaded.workload
 		return fmt.Errorf("%s: %w", loaded.file, err)
 	}
 	a.checked, a.fromSource = loaded.content, start == startsAtSource
 	return nil
+}
+
+// chains are those of the cluster, and the resource version of their list.
+func (a *app) chains(ctx context.Context) ([]v1alpha1.ClusterSupplyChain, string, error) {
+	found, err := a.objects.Resource(chainResource).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, "", hint.Withf(fmt.Errorf("reading the supply chains: %w", err), "`%s` installs what is missing", a.Up)
+	}
+	chains := make([]v1alpha1.ClusterSupplyChain, len(found.Items))
+	for i := range found.Items {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Items[i].Object, &chains[i]); err != nil {
+			return nil, "", fmt.Errorf("reading the supply chain %s: %w", found.Items[i].GetName(), err)
+		}
+	}
+	return chains, found.GetResourceVersion(), nil
+}
+
+// awaitChain asks for another run when there is a supply chain for a workload that had none: an `up` that is still under
+// way, or somebody, makes it.
+func (a *app) awaitChain(ctx context.Context, workload *v1alpha1.Workload) {
+	const pause = time.Second // after an answer that says nothing
+	for ctx.Err() == nil {
+		chains, version, err := a.chains(ctx)
+		if err == nil {
+			if _, missing := chainFor(workload, chains); missing == nil {
+				a.ask(trigger{why: "there is a supply chain for it now"})
+				return
+			}
+			err = a.nextOfChains(ctx, version)
+		}
+		if err != nil {
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+			}
+		}
+	}
+}
+
+// nextOfChains returns when something about supply chains has changed since a version.
+func (a *app) nextOfChains(ctx context.Context, version string) error {
+	changes, err := a.objects.Resource(chainResource).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
+	if err != nil {
+		return err
+	}
+	defer changes.Stop()
+	select {
+	case event, open := <-changes.ResultChan():
+		if !open || event.Type == watch.Error {
+			return errors.New("the watch has ended")
+		}
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // chainFor says where the chain starts that is for a workload, or why there is none.

@@ -8,10 +8,13 @@ import (
 )
 
 // tend looks after what a run has arrived at, until ctx ends: connections go to the pod that is there now, a pod that
-// fails later is told of, and so is a workload that somebody deletes. After a run that the cluster kept from arriving, it
-// is awaited that this is put right.
+// fails later is told of, and so is a workload that somebody deletes. After a run that the cluster kept from arriving, or
+// that found no supply chain, it is awaited that this is put right.
 func (a *app) tend(ctx context.Context) {
 	switch {
+	case a.chainless != nil:
+		a.awaitChain(ctx, a.chainless)
+		return
 	case a.observer == nil:
 		return
 	case a.halted != nil:
