@@ -125,6 +125,9 @@ func runController(ctx context.Context, command *cobra.Command, options controll
 		return err
 	}
 	captureKubernetesLogs(logger)
+	if err := removeLeftovers(os.TempDir()); err != nil {
+		logger.Warn("the scratch folder holds what is of no use", "error", err)
+	}
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("finding the cluster: %w", err)

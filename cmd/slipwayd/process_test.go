@@ -38,7 +38,8 @@ func startProcess(t *testing.T, arguments ...string) *process {
 		"controller", "--namespace=default", "--log-level=warn", "--leader-elect=false", "--ingress-addr=", "--ingress-tls-addr=",
 		"--health-addr=" + health, "--metrics-addr=" + p.metrics,
 	}, arguments...)...)
-	p.command.Env = append(os.Environ(), asProgram+"=1")
+	// A scratch folder of its own: what is in it at the start is removed.
+	p.command.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+t.TempDir())
 	p.command.Stdout, p.command.Stderr = &p.log, &p.log
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
