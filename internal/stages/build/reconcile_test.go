@@ -168,7 +168,7 @@ func TestReconcile(t *testing.T) {
 	w.edit(b, func(s *v1alpha1.BuildStatus) { s.Claim.Problem = "fetching the source: no route to host" })
 	b = w.look(metav1.ConditionUnknown, v1alpha1.ReasonBuilding, "somebody builds it. It is tried again by itself, since the last try failed: fetching the source: no route to host", true)
 	w.edit(b, func(s *v1alpha1.BuildStatus) { s.Claim.Until = metav1.NewTime(w.clock.Add(2 * time.Minute)) })
-	b = w.look(metav1.ConditionUnknown, v1alpha1.ReasonBuilding, "no route to host", true)
+	w.look(metav1.ConditionUnknown, v1alpha1.ReasonBuilding, "no route to host", true)
 	if w.patches != 0 {
 		t.Errorf("%d writes since a claim was renewed", w.patches)
 	}
