@@ -470,7 +470,10 @@ func machineSleeps(e *env) {
 	e.save(dir, "10.0.0")
 	e.answers(url, "10.0.0")
 	e.save(dir, "10.0.1")
-	dev.says("Run 3")
+	// A run that reached its time limit has another of its own accord, once the pod is there.
+	e.eventually("the second save has its run", func() (bool, string) {
+		return strings.Count(dev.text(), ": main.go\n") == 2, dev.text()
+	})
 	stop()
 	dev.says("This machine slept for 2")
 	e.answers(url, "10.0.1")
