@@ -30,6 +30,7 @@ import (
 	"slipway.dev/slipway/internal/environment"
 	"slipway.dev/slipway/internal/identity"
 	"slipway.dev/slipway/internal/ingress"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/build"
 	"slipway.dev/slipway/internal/stages/convention"
 	"slipway.dev/slipway/internal/stages/gitcommit"
@@ -182,7 +183,8 @@ func newManager(config *rest.Config, options controllerOptions) (ctrl.Manager, e
 		// Nobody here reads managedFields, and they are half of many objects.
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		// Read one by one when needed: a cache would hold every secret of the cluster in memory.
-		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		Client:    client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}}}},
+		NewClient: ownwrites.New,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("making the controller manager: %w", err)

@@ -51,6 +51,11 @@ func TestGitOps(t *testing.T) {
 		t.Run(part.name, func(t *testing.T) {
 			own := *g.env
 			own.t = t
+			t.Cleanup(func() {
+				if t.Failed() { // now, since the parts that follow change what there is to see
+					own.tell("diagnose", "--name", own.name, filepath.Join(os.TempDir(), "slipway-e2e-failure-"+own.name+"-"+strings.ReplaceAll(part.name, " ", "-")))
+				}
+			})
 			part.run(&gitops{env: &own, one: g.one, two: g.two})
 		})
 	}

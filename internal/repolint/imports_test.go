@@ -19,7 +19,7 @@ var law = map[string][]string{
 		"internal/supplychain/lint", "internal/supplychain/templatetest"),
 	"cmd/slipwayd": {
 		"api/...", "internal/supplychain/controller", "internal/supplychain/webhook", "internal/stages/...", "internal/ingress", "internal/git/server", "registry/server", "registry/events",
-		"internal/artifact", "internal/environment", "internal/hint", "internal/identity", "internal/version",
+		"internal/artifact", "internal/environment", "internal/hint", "internal/identity", "internal/ownwrites", "internal/version",
 	},
 
 	"cmd/slipway-init": {"internal/supervise/..."},
@@ -88,6 +88,7 @@ var law = map[string][]string{
 	"internal/artifact":    nil,
 	"internal/condition":   nil,
 	"internal/identity":    nil,
+	"internal/ownwrites":   nil,
 	"internal/podstate":    nil,
 	"internal/pull":        nil,
 

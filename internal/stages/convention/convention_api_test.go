@@ -30,6 +30,7 @@ import (
 
 	"slipway.dev/slipway/api/conventions/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/convention"
 )
 
@@ -68,7 +69,7 @@ func TestPodIntentOnARealAPIServer(t *testing.T) {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	mgr, err := ctrl.NewManager(rest, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(rest, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New})
 	if err != nil {
 		t.Fatal(err)
 	}

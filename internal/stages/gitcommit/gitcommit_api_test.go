@@ -34,6 +34,7 @@ import (
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	gitserver "slipway.dev/slipway/internal/git/server"
 	"slipway.dev/slipway/internal/identity"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/gitcommit"
 	"slipway.dev/slipway/registry/server"
 )
@@ -115,7 +116,7 @@ func (c *cluster) serve() {
 func (c *cluster) manage() (stop func()) {
 	c.Helper()
 	skip := true
-	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip}})
+	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip}})
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -26,6 +26,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/image"
 	"slipway.dev/slipway/registry/events"
 	"slipway.dev/slipway/registry/server"
@@ -73,7 +74,7 @@ func TestImageOnARealAPIServer(t *testing.T) {
 		t.Helper()
 		skip := true
 		mgr, err := ctrl.NewManager(rest, ctrl.Options{
-			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
+			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -41,6 +41,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/release"
 )
 
@@ -124,7 +125,7 @@ func (c *cluster) allow(rules string) {
 func (c *cluster) manage() (stop func()) {
 	c.Helper()
 	skip := true
-	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip}})
+	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip}})
 	if err != nil {
 		c.Fatal(err)
 	}

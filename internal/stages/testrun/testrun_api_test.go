@@ -29,6 +29,7 @@ import (
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/testrun"
 )
 
@@ -202,7 +203,7 @@ func (c *cluster) manage() (stop func()) {
 	c.Helper()
 	skip := true
 	mgr, err := ctrl.NewManager(c.config, ctrl.Options{
-		Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
+		Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip},
 	})
 	if err != nil {
 		c.Fatal(err)

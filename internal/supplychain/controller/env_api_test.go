@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/supplychain/realize"
 )
 
@@ -106,7 +107,7 @@ func (b *bench) manager(namespaces ...string) ctrl.Manager {
 	for _, namespace := range namespaces {
 		seen[namespace] = cache.Config{}
 	}
-	mgr, err := ctrl.NewManager(apiServer, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}, Cache: cache.Options{DefaultNamespaces: seen}})
+	mgr, err := ctrl.NewManager(apiServer, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}, NewClient: ownwrites.New, Cache: cache.Options{DefaultNamespaces: seen}})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
+	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/supplychain/realize"
 )
 
@@ -43,7 +44,7 @@ func (b *bench) runLimited() (stop func()) {
 
 func (b *bench) runAs(config *rest.Config) (stop func()) {
 	b.Helper()
-	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}})
+	mgr, err := ctrl.NewManager(config, ctrl.Options{Scheme: b.scheme, Metrics: server.Options{BindAddress: "0"}, NewClient: ownwrites.New})
 	if err != nil {
 		b.Fatal(err)
 	}
