@@ -50,7 +50,8 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 	if err := o.sync(ctx); err != nil {
 		return state{}, err
 	}
-	patience := patience{}
+	patience, probes := patience{}, newProbes(a.typed)
+	defer probes.stop()
 	for {
 		now, err := o.see()
 		if err == nil {
@@ -62,6 +63,7 @@ func (a *app) chase(ctx context.Context, o *observer, t target, show func(state)
 		}
 		since, news, _ := a.reach.away()
 		st := assess(t, now)
+		probes.hasten(ctx, st.unprobed)
 		if st.done {
 			current, err := a.upToDate(ctx, st)
 			switch {

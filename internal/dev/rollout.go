@@ -23,6 +23,7 @@ type rolled struct {
 	pod        *corev1.Pod        // Ready; nil before
 	waiting    string             // "" when they are all there
 	problem    *problem
+	unprobed   []*corev1.Pod // those of them that run, and await that a readiness probe succeeds
 }
 
 // rollout looks at the Deployments that the chain stamped, or, where it stamped none, at those and then at the pods
@@ -120,6 +121,7 @@ func rolloutOf(t target, s seen, d *appsv1.Deployment) rolled {
 			continue
 		}
 		last = podstate.Describe(pod)
+		r.awaits(pod)
 		if r.problem == nil {
 			r.problem = podProblem(pod)
 		}
@@ -133,6 +135,12 @@ func rolloutOf(t target, s seen, d *appsv1.Deployment) rolled {
 	}
 	r.problem = nil
 	return r
+}
+
+func (r *rolled) awaits(pod *corev1.Pod) {
+	if podstate.AwaitsProbe(pod) {
+		r.unprobed = append(r.unprobed, pod)
+	}
 }
 
 // newestSet is the ReplicaSet of a Deployment's newest revision, if it runs the image; nil when there is none yet.
@@ -173,6 +181,7 @@ func podsByLabel(t target, s seen) rolled {
 			continue
 		}
 		r.waiting = "for " + podstate.Describe(pod)
+		r.awaits(pod)
 		if r.problem == nil {
 			r.problem = podProblem(pod)
 		}

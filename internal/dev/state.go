@@ -52,6 +52,8 @@ type state struct {
 	rolled  *appsv1.Deployment // the Deployment that was found complete; nil like pod
 	waiting string             // for what; "" when it is done
 	problem *problem           // what is wrong; nil when nothing is
+	// unprobed are pods of the run that lack nothing but a readiness probe that succeeds.
+	unprobed []*corev1.Pod
 }
 
 // stage is how far a resource of the supply chain is.
@@ -116,7 +118,7 @@ func assess(t target, s seen) state {
 	if delivered := deliveryOf(t, s); delivered != nil {
 		rolled = st.deliver(delivered, rolled)
 	}
-	st.pod, st.rolled = rolled.pod, rolled.deployment
+	st.pod, st.rolled, st.unprobed = rolled.pod, rolled.deployment, rolled.unprobed
 	if rolled.problem != nil {
 		st.problem = rolled.problem // a crash explains more than the condition that comes of it
 	}

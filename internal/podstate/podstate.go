@@ -26,6 +26,27 @@ func Ready(pod *corev1.Pod) bool {
 	return condition(pod, corev1.PodReady).Status == corev1.ConditionTrue
 }
 
+// AwaitsProbe says whether a pod runs and lacks nothing but that a readiness probe of it succeeds.
+func AwaitsProbe(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+		return false
+	}
+	awaited := false
+	for _, status := range pod.Status.ContainerStatuses {
+		if status.State.Running == nil || status.Started == nil || !*status.Started {
+			return false
+		}
+		if status.Ready {
+			continue
+		}
+		if !slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return c.Name == status.Name && c.ReadinessProbe != nil }) {
+			return false
+		}
+		awaited = true
+	}
+	return awaited
+}
+
 func condition(pod *corev1.Pod, conditionType corev1.PodConditionType) corev1.PodCondition {
 	for _, c := range pod.Status.Conditions {
 		if c.Type == conditionType {
