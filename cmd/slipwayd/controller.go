@@ -46,10 +46,12 @@ import (
 const (
 	leaseName = "slipway-controller"
 	// A leader that is told to end gives the lease back, and the next one looks every retryPeriod. The others
-	// matter only after a crash: they are how long nobody reconciles.
-	leaseDuration = 10 * time.Second
+	// matter only after a crash: they are how long nobody reconciles. Nobody takes the lease over while its holder
+	// still believes in it, since renewEvery and renewDeadline are together less than leaseDuration.
+	leaseDuration = 15 * time.Second
 	renewDeadline = 7 * time.Second
 	retryPeriod   = 2 * time.Second
+	renewEvery    = 5 * time.Second
 	// endGrace bounds what a terminated pod still does; a rollout waits for it.
 	endGrace = 2 * time.Second
 )

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"sync"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -24,6 +27,54 @@ func podLease(config *rest.Config, namespace string) (resourcelock.Interface, er
 	if err != nil {
 		return nil, fmt.Errorf("preparing the lease: %w", err)
 	}
-	return resourcelock.New(resourcelock.LeasesResourceLock, namespace, leaseName, clients.CoreV1(), clients.CoordinationV1(),
+	lock, err := resourcelock.New(resourcelock.LeasesResourceLock, namespace, leaseName, clients.CoreV1(), clients.CoordinationV1(),
 		resourcelock.ResourceLockConfig{Identity: pod})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the lease: %w", err)
+	}
+	return &thriftyLock{Interface: lock, now: time.Now}, nil
+}
+
+// thriftyLock renews a lease less often than whoever waits for it looks: leader election has one period for both, and
+// each renewal is a write to the disk of a machine that may run on a battery.
+type thriftyLock struct {
+	resourcelock.Interface
+
+	now func() time.Time // with a monotonic clock
+
+	mu      sync.Mutex
+	written resourcelock.LeaderElectionRecord // zero before the first write
+	at      time.Time                         // of that
+}
+
+// Create makes the lease.
+func (l *thriftyLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if err := l.Interface.Create(ctx, record); err != nil {
+		return err
+	}
+	l.wrote(record)
+	return nil
+}
+
+// Update writes the lease, unless it would only be renewed and was so a moment ago.
+func (l *thriftyLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	l.mu.Lock()
+	only := l.written
+	only.RenewTime = record.RenewTime
+	spare := only == record && l.now().Sub(l.at) < renewEvery
+	l.mu.Unlock()
+	if spare {
+		return nil
+	}
+	if err := l.Interface.Update(ctx, record); err != nil {
+		return err
+	}
+	l.wrote(record)
+	return nil
+}
+
+func (l *thriftyLock) wrote(record resourcelock.LeaderElectionRecord) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.written, l.at = record, l.now()
 }

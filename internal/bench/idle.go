@@ -15,8 +15,8 @@ import (
 const (
 	// restBefore is how long everything is left alone before it is measured: what starts does so in the first minutes.
 	restBefore = 5 * time.Minute
-	// cpuSpan is how long CPU time is counted.
-	cpuSpan = time.Minute
+	// cpuSpan is how long CPU time is counted. What two equal clusters use in one minute differs by 1.5 % of a core.
+	cpuSpan = 5 * time.Minute
 )
 
 // usage is what containers use.

@@ -114,8 +114,7 @@ func measureSize(_ context.Context, b *bench) ([]figure, error) {
 	return []figure{{"binary_size", float64(info.Size()) / 1e6, "MB", "<= 100 MB", "`bin/slipway`, stripped, with slipwayd inside"}}, nil
 }
 
-// mean of a list that is not empty. It is for what was measured at evenly spread moments of something periodic, of which
-// each counts alike; the median of two heaps would be a matter of chance.
+// mean of a list that is not empty.
 func mean(values []float64) float64 {
 	sum := 0.0
 	for _, value := range values {

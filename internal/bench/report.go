@@ -30,7 +30,7 @@ func report(path string, figures []figure) error {
 	var page strings.Builder
 	fmt.Fprintf(&page, "# Benchmarks\n\nMade by `make bench` on a machine with %d cores (%s/%s, %s). Do not edit: run it again.\n\n",
 		runtime.NumCPU(), runtime.GOOS, runtime.GOARCH, memory())
-	page.WriteString("Ratios are of medians of pairs measured in turn in one run; those of the loop of means, over saves at evenly spread moments of the second in which the kubelet looks at its containers once. `make bench ONLY=NAME` measures one, and what comes with it.\n\n")
+	page.WriteString("Ratios are of medians of pairs measured in turn in one run; the saves of the loop are spread evenly over the second in which the kubelet looks at its containers once. `make bench ONLY=NAME` measures one, and what comes with it.\n\n")
 	page.WriteString("| NAME | value | goal | what | when |\n|---|---|---|---|---|\n")
 	for _, m := range measurements {
 		for _, name := range m.names {
