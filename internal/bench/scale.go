@@ -25,8 +25,8 @@ const (
 	stampedEach = 3
 	// scaleLimit ends a run that hangs.
 	scaleLimit = 10 * time.Minute
-	// Events are written in the background; settleTime is more than those of one edit take.
-	settleTime = 20 * time.Second
+	// Events are written in the background, when there is time for them; settleTime is more than they take.
+	settleTime = 40 * time.Second
 	idleTime   = time.Minute
 )
 

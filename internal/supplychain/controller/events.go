@@ -38,6 +38,11 @@ const (
 	tellFirst   = time.Second // between tries while the API server is away
 	tellLongest = 30 * time.Second
 	tellLimit   = 30 * time.Second // of one try
+	// While so many owners are looked at, each event waits for a while: the API server has better to do. Written at once,
+	// the events of a chain that appears are a twelfth of the work until all of its workloads are Ready.
+	crowd      = 4
+	giveWay    = 100 * time.Millisecond
+	lookAround = 10 * time.Millisecond
 )
 
 // teller writes events about owners, one after the other, so that they do not hold up what they tell of: client-go's
@@ -48,6 +53,7 @@ type teller struct {
 	log      *slog.Logger
 	untold   chan *told
 	dropped  atomic.Int64
+	active   atomic.Int64 // owners that are looked at now
 	// written holds what was written of late, a series by its event; only Start uses it.
 	written *lru.Cache
 }
@@ -105,10 +111,28 @@ func (t *teller) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case next := <-t.untold:
+			t.giveWay(ctx)
 			t.write(ctx, next)
 		}
 		if dropped := t.dropped.Swap(0); dropped > 0 {
 			t.log.Warn("some events are not told: there are too many", "dropped", dropped)
+		}
+	}
+}
+
+// looking notes that an owner is being looked at, until what it returns is called.
+func (t *teller) looking() (done func()) {
+	t.active.Add(1)
+	return func() { t.active.Add(-1) }
+}
+
+// giveWay waits while many owners are looked at, but not for long: they may be many for ever.
+func (t *teller) giveWay(ctx context.Context) {
+	for begin := time.Now(); t.active.Load() >= crowd && time.Since(begin) < giveWay; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(lookAround):
 		}
 	}
 }

@@ -58,6 +58,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	}
 	object.GetObjectKind().SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(w.family.owner)) // templates may ask for it
 	of := ownerOf(object)
+	defer w.events.looking()()
 	begin := metav1.Now()
 	out := w.realize(ctx, of, begin.Rfc3339Copy())
 	w.metrics.realized(w.family.owner, begin.Time)

@@ -56,6 +56,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 		return ctrl.Result{}, nil // its runs go with it
 	}
 	runnable.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.KindRunnable)) // templates may ask for it
+	defer r.events.looking()()
 	begin := metav1.Now()
 	out := r.run(ctx, &runnable, begin.Rfc3339Copy())
 	r.metrics.realized(v1alpha1.KindRunnable, begin.Time)
