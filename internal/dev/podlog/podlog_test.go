@@ -217,3 +217,17 @@ func TestPrint(t *testing.T) {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
 }
+
+// TestWordsOfTheKubelet are no lines of the program, which may write the same: then they have a time.
+func TestWordsOfTheKubelet(t *testing.T) {
+	const gone = `rpc error: code = NotFound desc = an error occurred when try to find container "404210dd": not found`
+	k := &kubelet{parts: map[string][]string{"a/app": {stamp(1, gone) + gone}, "b/app": {"unable to retrieve container logs for containerd://1"}}}
+	c := client(t, k)
+	for pod, want := range map[string][]string{"a": {gone}, "b": nil} {
+		var lines []string
+		err := podlog.Print(t.Context(), c, "n", pod, "app", false, podlog.Options{}, func(line string) { lines = append(lines, line) })
+		if err == nil || !slices.Equal(lines, want) {
+			t.Errorf("of pod %s: %q, %v", pod, lines, err)
+		}
+	}
+}

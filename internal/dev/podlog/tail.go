@@ -154,7 +154,7 @@ func stream(ctx context.Context, client kubernetes.Interface, namespace, pod str
 			stamp, text, _ := strings.Cut(line, " ")
 			when, wrong := time.Parse(time.RFC3339Nano, stamp)
 			switch {
-			case wrong != nil && strings.HasPrefix(line, noLog):
+			case wrong != nil && ofKubelet(line):
 				return fmt.Errorf("reading the log of pod %s: %s", pod, line)
 			case wrong != nil:
 				show(line)
@@ -172,8 +172,11 @@ func stream(ctx context.Context, client kubernetes.Interface, namespace, pod str
 	}
 }
 
-// noLog begins what the kubelet writes in place of a log that it has not, or not yet.
-const noLog = "unable to retrieve container logs for"
+// ofKubelet says whether a line without a time is what the kubelet writes in place of a log: that it has none, or not
+// yet, or what the runtime answered when it asked for a container that is gone.
+func ofKubelet(line string) bool {
+	return strings.HasPrefix(line, "unable to retrieve container logs for") || strings.HasPrefix(line, "rpc error: code = ")
+}
 
 // longestLine is where a line is cut, since a program may write without ever ending one.
 const longestLine = 16 << 10
