@@ -17,6 +17,8 @@ import (
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/pkg/stdcopy"
 	"github.com/docker/go-connections/nat"
+
+	"slipway.dev/slipway/internal/hint"
 )
 
 // Container is the state of a container.
@@ -136,15 +138,27 @@ func (e *Engine) Run(ctx context.Context, spec Spec) error {
 	}
 	if err := e.api.ContainerStart(ctx, created.ID, container.StartOptions{}); err != nil {
 		removal := e.RemoveContainer(context.WithoutCancel(ctx), created.ID)
-		return errors.Join(fmt.Errorf("starting container %s: %w", spec.Name, err), removal)
+		return errors.Join(notStarted(spec.Name, err), removal)
 	}
 	return nil
+}
+
+// notStarted is why a container could not be started. That its port is free is looked at before, but another may be
+// quicker; the engine has no error of its own for that.
+func notStarted(name string, err error) error {
+	found := fmt.Errorf("starting container %s: %w", name, err)
+	for _, words := range []string{"port is already allocated", "address already in use", "ports are not available"} {
+		if strings.Contains(strings.ToLower(err.Error()), words) {
+			return hint.With(found, "another program took the port in this moment: run the command again, and it goes on from here, with another port where none was asked for")
+		}
+	}
+	return found
 }
 
 // StartContainer starts a stopped container; it does nothing when it runs.
 func (e *Engine) StartContainer(ctx context.Context, name string) error {
 	if err := e.api.ContainerStart(ctx, name, container.StartOptions{}); err != nil {
-		return notFound(fmt.Errorf("starting container %s: %w", name, err))
+		return notFound(notStarted(name, err))
 	}
 	return nil
 }
