@@ -4,92 +4,45 @@ import (
 	"encoding/json"
 	"io"
 	"log"
-	"log/slog"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/conventions/v1alpha1"
+	"slipway.dev/slipway/internal/apitest"
 	"slipway.dev/slipway/internal/identity"
-	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/convention"
 )
 
 type cluster struct {
-	client.Client
+	*apitest.Server
 	*testing.T
 }
 
 // TestPodIntentOnARealAPIServer runs the stage as slipwayd does.
 func TestPodIntentOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
-	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "..", "embedded", "crds")}, ErrorIfCRDPathMissing: true}
-	rest, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	direct, err := client.New(rest, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{direct, t}
+	api := apitest.Start(t)
+	c := &cluster{api, t}
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	host := strings.TrimPrefix(server.URL, "http://")
-	mgr, err := ctrl.NewManager(rest, ctrl.Options{Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tokens, err := clientcorev1.NewForConfig(rest)
-	if err != nil {
-		t.Fatal(err)
-	}
+	mgr := api.Manager(t)
 	if err := convention.Setup(mgr, convention.Options{
 		Aliases: map[string]string{"localhost:5000": host},
-		Secrets: identity.Secrets{Pool: identity.NewPool(rest, tokens), Accounts: mgr.GetAPIReader()},
+		Secrets: identity.Secrets{Pool: identity.NewPool(api.Config, api.Core(t)), Accounts: mgr.GetAPIReader()},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(t.Context()) }()
-	t.Cleanup(func() {
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	apitest.Run(t, mgr)
 	c.mustApply(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: default, namespace: default}}`)
 
 	t.Run("what the schema refuses", c.refuses)
@@ -97,18 +50,10 @@ func TestPodIntentOnARealAPIServer(t *testing.T) {
 	t.Run("secrets are the account's", func(t *testing.T) { c.secrets(host) })
 }
 
-func (c *cluster) apply(manifest string) error {
-	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
-		c.Fatal(err)
-	}
-	return c.Apply(c.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership)
-}
-
 func (c *cluster) mustApply(manifests ...string) {
 	c.Helper()
 	for _, manifest := range manifests {
-		if err := c.apply(manifest); err != nil {
+		if err := c.ApplyManifest(c.T, manifest); err != nil {
 			c.Fatal(err)
 		}
 	}
@@ -125,12 +70,12 @@ func (c *cluster) refuses(t *testing.T) {
 		`{webhook: {clientConfig: {url: "https://a"}, certificate: {namespace: "", name: x}}}`: "certificate.namespace",
 		`{webhook: {clientConfig: {url: "https://a"}}, selectorTarget: Pod}`:                   "spec.selectorTarget",
 	} {
-		err := c.apply(`{apiVersion: conventions.carto.run/v1alpha1, kind: ClusterPodConvention, metadata: {name: bad}, spec: ` + spec + `}`)
+		err := c.ApplyManifest(c.T, `{apiVersion: conventions.carto.run/v1alpha1, kind: ClusterPodConvention, metadata: {name: bad}, spec: `+spec+`}`)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q in it", spec, err, want)
 		}
 	}
-	err := c.apply(`{apiVersion: conventions.carto.run/v1alpha1, kind: PodIntent, metadata: {name: bad, namespace: default}, spec: {imagePullSecrets: [{}], template: {}}}`)
+	err := c.ApplyManifest(c.T, `{apiVersion: conventions.carto.run/v1alpha1, kind: PodIntent, metadata: {name: bad, namespace: default}, spec: {imagePullSecrets: [{}], template: {}}}`)
 	if err == nil || !strings.Contains(err.Error(), "imagePullSecrets") {
 		t.Errorf("a pull secret without a name: %v", err)
 	}

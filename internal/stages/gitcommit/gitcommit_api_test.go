@@ -1,81 +1,43 @@
 package gitcommit_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/apitest"
 	gitserver "slipway.dev/slipway/internal/git/server"
 	"slipway.dev/slipway/internal/identity"
-	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/gitcommit"
 	"slipway.dev/slipway/registry/server"
 )
 
 // cluster is an API server, a git server that asks for a password below /private/, and a registry.
 type cluster struct {
-	client.Client
+	*apitest.Server
 	*testing.T
-	config        *rest.Config
-	scheme        *runtime.Scheme
+
 	git, registry string // host and port
 	root          string
 }
 
 func TestCommitsOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
 	server.CaptureLibraryLogs(slog.New(slog.DiscardHandler))
-	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "..", "embedded", "crds")}, ErrorIfCRDPathMissing: true}
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, clientgoscheme.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	direct, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{Client: direct, T: t, config: config, scheme: scheme, root: t.TempDir()}
+	api := apitest.Start(t)
+	c := &cluster{Server: api, T: t, root: t.TempDir()}
 	c.serve()
 	for name, test := range map[string]func(*cluster){
 		"commits on change alone": testChanges, "many workloads, one branch": testMany, "secrets": testSecrets,
@@ -115,33 +77,15 @@ func (c *cluster) serve() {
 
 func (c *cluster) manage() (stop func()) {
 	c.Helper()
-	skip := true
-	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip}})
-	if err != nil {
-		c.Fatal(err)
-	}
-	core, err := clientcorev1.NewForConfig(c.config)
-	if err != nil {
-		c.Fatal(err)
-	}
+	mgr := c.Manager(c.T)
 	if err := gitcommit.Setup(c.Context(), mgr, gitcommit.Options{
-		Secrets:         identity.Secrets{Pool: identity.NewPool(c.config, core), Accounts: mgr.GetAPIReader()},
+		Secrets:         identity.Secrets{Pool: identity.NewPool(c.Config, c.Core(c.T)), Accounts: mgr.GetAPIReader()},
 		GitAliases:      map[string]string{"localhost:9418": c.git},
 		RegistryAliases: map[string]string{"localhost:5000": c.registry},
 	}); err != nil {
 		c.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(c.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			c.Error(err)
-		}
-	})
-	c.Cleanup(stop)
-	return stop
+	return apitest.Run(c.T, mgr)
 }
 
 // commit is a GitCommit with a spec of YAML, in a namespace of its own for each test.
@@ -152,11 +96,7 @@ func (c *cluster) apply(name, spec string) {
 
 func (c *cluster) object(text string) {
 	c.Helper()
-	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
-		c.Fatal(err)
-	}
-	if err := c.Apply(c.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+	if err := c.ApplyManifest(c.T, text); err != nil {
 		c.Fatal(err)
 	}
 }

@@ -5,28 +5,19 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
-	"slipway.dev/slipway/internal/ownwrites"
+	"slipway.dev/slipway/internal/apitest"
 	"slipway.dev/slipway/internal/stages/image"
 	"slipway.dev/slipway/registry/events"
 	"slipway.dev/slipway/registry/server"
@@ -41,54 +32,16 @@ type cluster struct {
 // TestImageOnARealAPIServer runs the stage as slipwayd does. The poll interval of its Images is an hour where
 // the stream is to be seen alone.
 func TestImageOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
 	server.CaptureLibraryLogs(slog.New(slog.DiscardHandler))
-	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	environment := &envtest.Environment{
-		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "embedded", "crds")},
-		ErrorIfCRDPathMissing: true,
-	}
-	rest, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, corev1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	direct, err := client.New(rest, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{Client: direct, t: t}
+	api := apitest.Start(t)
+	c := &cluster{Client: api, t: t}
 	manage := func(t *testing.T, options image.Options) {
 		t.Helper()
-		skip := true
-		mgr, err := ctrl.NewManager(rest, ctrl.Options{
-			Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		mgr := api.Manager(t)
 		if err := image.Setup(t.Context(), mgr, options); err != nil {
 			t.Fatal(err)
 		}
-		ended := make(chan error, 1)
-		go func() { ended <- mgr.Start(t.Context()) }()
-		t.Cleanup(func() {
-			if err := <-ended; err != nil {
-				t.Error(err)
-			}
-		})
+		apitest.Run(t, mgr)
 	}
 
 	t.Run("the schema refuses an empty image", func(t *testing.T) {

@@ -5,52 +5,37 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
-	"context"
 	"crypto/sha256"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/apitest"
 	"slipway.dev/slipway/internal/identity"
-	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/release"
 )
 
 // cluster is an API server without controllers: whether a Deployment is ready, the test says. It serves artifacts too.
 type cluster struct {
-	client.Client
+	*apitest.Server
 	*testing.T
-	config    *rest.Config
-	scheme    *runtime.Scheme
+
 	web       string
 	mu        *sync.Mutex
 	artifacts map[string][]byte
@@ -59,33 +44,11 @@ type cluster struct {
 }
 
 func TestReleasesOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
-	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "..", "embedded", "crds")}, ErrorIfCRDPathMissing: true}
-	// As on a real cluster, a pod needs its service account; envtest's default turns that off.
-	environment.ControlPlane.GetAPIServer().Configure().Disable("disable-admission-plugins")
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
+	api := apitest.Start(t, func(environment *envtest.Environment) {
+		// As on a real cluster, a pod needs its service account; envtest's default turns that off.
+		environment.ControlPlane.GetAPIServer().Configure().Disable("disable-admission-plugins")
 	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, clientgoscheme.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	direct, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{Client: direct, T: t, config: config, scheme: scheme, mu: &sync.Mutex{}, artifacts: map[string][]byte{}}
+	c := &cluster{Server: api, T: t, mu: &sync.Mutex{}, artifacts: map[string][]byte{}}
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -124,38 +87,16 @@ func (c *cluster) allow(rules string) {
 
 func (c *cluster) manage() (stop func()) {
 	c.Helper()
-	skip := true
-	mgr, err := ctrl.NewManager(c.config, ctrl.Options{Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip}})
-	if err != nil {
+	mgr := c.Manager(c.T)
+	if err := release.Setup(c.Context(), mgr, release.Options{Identities: identity.NewPool(c.Config, c.Core(c.T))}); err != nil {
 		c.Fatal(err)
 	}
-	core, err := clientcorev1.NewForConfig(c.config)
-	if err != nil {
-		c.Fatal(err)
-	}
-	if err := release.Setup(c.Context(), mgr, release.Options{Identities: identity.NewPool(c.config, core)}); err != nil {
-		c.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(c.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			c.Error(err)
-		}
-	})
-	c.Cleanup(stop)
-	return stop
+	return apitest.Run(c.T, mgr)
 }
 
 func (c *cluster) apply(text string) {
 	c.Helper()
-	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &object.Object); err != nil {
-		c.Fatal(err)
-	}
-	if err := c.Apply(c.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+	if err := c.ApplyManifest(c.T, text); err != nil {
 		c.Fatal(err)
 	}
 }

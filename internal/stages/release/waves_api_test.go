@@ -130,7 +130,7 @@ func testDefaultAccount(c *cluster) {
 // conditions are those that a Release which is made later comes to have, one by one and none left out.
 func (c *cluster) conditions(name string) iter.Seq[metav1.Condition] {
 	c.Helper()
-	direct, err := client.NewWithWatch(c.config, client.Options{Scheme: c.scheme})
+	direct, err := client.NewWithWatch(c.Config, client.Options{Scheme: c.Scheme()})
 	if err != nil {
 		c.Fatal(err)
 	}

@@ -1,72 +1,32 @@
 package testrun_test
 
 import (
-	"context"
-	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	clientcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/config"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"slipway.dev/slipway/api/slipway/v1alpha1"
+	"slipway.dev/slipway/internal/apitest"
 	"slipway.dev/slipway/internal/identity"
-	"slipway.dev/slipway/internal/ownwrites"
 	"slipway.dev/slipway/internal/stages/testrun"
 )
 
 // cluster is an API server without kubelets: what becomes of a Job, the test says.
 type cluster struct {
-	client.Client
+	*apitest.Server
 	*testing.T
-	config *rest.Config
-	scheme *runtime.Scheme
 }
 
 func TestRunOnARealAPIServer(t *testing.T) {
-	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
-		t.Skip("KUBEBUILDER_ASSETS is not set: scripts/test-api.sh runs this")
-	}
-	ctrl.SetLogger(logr.FromSlogHandler(slog.DiscardHandler))
-	environment := &envtest.Environment{CRDDirectoryPaths: []string{filepath.Join("..", "..", "..", "embedded", "crds")}, ErrorIfCRDPathMissing: true}
-	config, err := environment.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := environment.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{v1alpha1.AddToScheme, clientgoscheme.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	direct, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &cluster{direct, t, config, scheme}
+	api := apitest.Start(t)
+	c := &cluster{api, t}
 	stop := c.manage()
 	c.apply(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: maker, namespace: default}}`)
 
@@ -201,38 +161,16 @@ spec:
 
 func (c *cluster) manage() (stop func()) {
 	c.Helper()
-	skip := true
-	mgr, err := ctrl.NewManager(c.config, ctrl.Options{
-		Scheme: c.scheme, Metrics: metricsserver.Options{BindAddress: "0"}, NewClient: ownwrites.New, Controller: config.Controller{SkipNameValidation: &skip},
-	})
-	if err != nil {
+	mgr := c.Manager(c.T)
+	if err := testrun.Setup(c.Context(), mgr, testrun.Options{Image: "localhost:5000/slipwayd", Identities: identity.NewPool(c.Config, c.Core(c.T))}); err != nil {
 		c.Fatal(err)
 	}
-	tokens, err := clientcorev1.NewForConfig(c.config)
-	if err != nil {
-		c.Fatal(err)
-	}
-	if err := testrun.Setup(c.Context(), mgr, testrun.Options{Image: "localhost:5000/slipwayd", Identities: identity.NewPool(c.config, tokens)}); err != nil {
-		c.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(c.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- mgr.Start(ctx) }()
-	return func() {
-		cancel()
-		if err := <-ended; err != nil {
-			c.Error(err)
-		}
-	}
+	return apitest.Run(c.T, mgr)
 }
 
 func (c *cluster) apply(manifest string) {
 	c.Helper()
-	object := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(manifest), object); err != nil {
-		c.Fatal(err)
-	}
-	if err := c.Apply(c.Context(), client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+	if err := c.ApplyManifest(c.T, manifest); err != nil {
 		c.Fatal(err)
 	}
 }
