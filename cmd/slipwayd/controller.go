@@ -47,7 +47,8 @@ const (
 	leaseName = "slipway-controller"
 	// A leader that is told to end gives the lease back, and the next one looks every retryPeriod. The others
 	// matter only after a crash: they are how long nobody reconciles. Nobody takes the lease over while its holder
-	// still believes in it, since renewEvery and renewDeadline are together less than leaseDuration.
+	// still believes in it, since renewEvery, one retryPeriod until that is seen, and renewDeadline are together less
+	// than leaseDuration.
 	leaseDuration = 15 * time.Second
 	renewDeadline = 7 * time.Second
 	retryPeriod   = 2 * time.Second

@@ -44,24 +44,25 @@ type thriftyLock struct {
 
 	mu      sync.Mutex
 	written resourcelock.LeaderElectionRecord // zero before the first write
-	at      time.Time                         // of that
+	at      time.Time                         // before that
 }
 
 // Create makes the lease.
 func (l *thriftyLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	began := l.now()
 	if err := l.Interface.Create(ctx, record); err != nil {
 		return err
 	}
-	l.wrote(record)
+	l.wrote(record, began)
 	return nil
 }
 
 // Update writes the lease, unless it would only be renewed and was so a moment ago.
 func (l *thriftyLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	l.mu.Lock()
-	only := l.written
+	only, began := l.written, l.now()
 	only.RenewTime = record.RenewTime
-	spare := only == record && l.now().Sub(l.at) < renewEvery
+	spare := only == record && began.Sub(l.at) < renewEvery
 	l.mu.Unlock()
 	if spare {
 		return nil
@@ -69,12 +70,13 @@ func (l *thriftyLock) Update(ctx context.Context, record resourcelock.LeaderElec
 	if err := l.Interface.Update(ctx, record); err != nil {
 		return err
 	}
-	l.wrote(record)
+	l.wrote(record, began)
 	return nil
 }
 
-func (l *thriftyLock) wrote(record resourcelock.LeaderElectionRecord) {
+// wrote notes a write by the time before it: others count from when it was stored, and the answer may come late.
+func (l *thriftyLock) wrote(record resourcelock.LeaderElectionRecord, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.written, l.at = record, l.now()
+	l.written, l.at = record, at
 }

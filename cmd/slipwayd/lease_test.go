@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -14,12 +15,17 @@ type countedLock struct {
 	resourcelock.Interface
 
 	updates int
+	fails   error
+	during  func() // what happens until the answer comes; nil for nothing
 }
 
 func (l *countedLock) Create(context.Context, resourcelock.LeaderElectionRecord) error { return nil }
 func (l *countedLock) Update(context.Context, resourcelock.LeaderElectionRecord) error {
 	l.updates++
-	return nil
+	if l.during != nil {
+		l.during()
+	}
+	return l.fails
 }
 
 func TestLeaseIsRenewedInTime(t *testing.T) {
@@ -45,6 +51,20 @@ func TestLeaseIsRenewedInTime(t *testing.T) {
 	renew(1, "later")
 	now = now.Add(retryPeriod)
 	renew(1, "a moment later")
+	now = now.Add(renewEvery)
+	written.during = func() { now = now.Add(renewEvery / 2) }
+	renew(2, "with an answer that comes late")
+	now = now.Add(renewEvery / 2)
+	renew(3, "a while after what was asked, not after the answer")
+	written.during = nil
+	now = now.Add(renewEvery)
+	written.fails = errors.New("away")
+	record.RenewTime = metav1.NewTime(now)
+	if err := lock.Update(t.Context(), record); err == nil {
+		t.Error("a write that fails is not told")
+	}
+	written.fails = nil
+	renew(5, "right after a write that failed")
 	record.HolderIdentity = ""
-	renew(2, "when it is given back")
+	renew(6, "when it is given back")
 }
