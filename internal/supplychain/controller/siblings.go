@@ -55,16 +55,10 @@ func (s *siblings) ensure(ctx context.Context, wanted *unstructured.Unstructured
 		return nil, false, err
 	}
 	if s.unwatched = informer == nil; !s.unwatched {
-		cached, err := informer.GetIndexer().ByIndex(indexOwner, string(s.owner))
-		if err != nil {
-			return nil, false, err
-		}
-		for _, object := range cached {
-			if found, ok := object.(*unstructured.Unstructured); ok {
-				all = append(all, found)
-			}
-		}
-		if all = s.sorted(all); len(all) > 0 && asksFor(all[0], asked, hash) {
+		// Those too that the watch has not shown yet: when it does, nobody is woken.
+		kind := s.mapping.GroupVersionKind
+		ofKind := slices.DeleteFunc(s.stamped.ownedBy(s.owner), func(object *unstructured.Unstructured) bool { return object.GroupVersionKind() != kind })
+		if all = s.sorted(ofKind); len(all) > 0 && asksFor(all[0], asked, hash) {
 			return all, false, nil
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic/fake"
+	clienttesting "k8s.io/client-go/testing"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
@@ -148,6 +149,63 @@ func TestSameValues(t *testing.T) {
 	} {
 		if got := sameValues(test.a, test.b); got != test.want {
 			t.Errorf("sameValues(%s, %s) = %v", test.a, test.b, got)
+		}
+	}
+}
+
+// TestSiblingThatTheWatchHasNotShown: what is wanted changes and changes back before the watch has shown the sibling that
+// was made in between. That one is the newest all the same, so that another is made.
+func TestSiblingThatTheWatchHasNotShown(t *testing.T) {
+	pods := schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	mapping := &meta.RESTMapping{Resource: pods, GroupVersionKind: schema.GroupVersionKind{Version: "v1", Kind: "Pod"}, Scope: meta.RESTScopeNamespace}
+	cluster := fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{pods: "PodList"})
+	count := 0
+	cluster.PrependReactor("create", "pods", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		count++
+		if create, ok := action.(clienttesting.CreateAction); ok {
+			if object, ok := create.GetObject().(*unstructured.Unstructured); ok {
+				object.SetName(fmt.Sprintf("run-%d", count))
+				object.SetUID(types.UID(object.GetName()))
+			}
+		}
+		return false, nil, nil
+	})
+	allowed := newAccess(nil, nil)
+	allowed.allowed[pods] = true
+	stamped := newStampedObjects(ownerLabels{}, cluster, nil, allowed, nil)
+	informer, err := stamped.informer(pods) // it is never started, and so shows what the test says
+	if err != nil {
+		t.Fatal(err)
+	}
+	stamped.kinds[pods] = informer
+	of := &siblings{stamped: stamped, identity: &identity.Identity{Client: cluster}, owner: "us", labels: map[string]string{"for": "demo"}, mapping: mapping, namespace: "ns"}
+	for _, step := range []struct {
+		image string
+		shown bool // by the watch, at once
+		made  bool
+		want  []string
+	}{
+		{"a", true, true, []string{"run-1"}},
+		{"b", false, true, []string{"run-2", "run-1"}},
+		{"b", false, false, []string{"run-2", "run-1"}},
+		{"a", false, true, []string{"run-3", "run-2", "run-1"}},
+	} {
+		wanted := sibling("", 0, nil, "Unknown")
+		wanted.SetUID("")
+		wanted.SetGenerateName("run-")
+		wanted.Object["spec"] = map[string]any{"image": step.image}
+		all, made, err := of.ensure(t.Context(), wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(step.want, names(all)); diff != "" || made != step.made {
+			t.Errorf("%s: made %v (-want +got):\n%s", step.image, made, diff)
+		}
+		if step.shown {
+			if err := informer.GetIndexer().Add(all[0]); err != nil {
+				t.Fatal(err)
+			}
+			stamped.ours(all[0])
 		}
 	}
 }
