@@ -1,7 +1,7 @@
 // Package ownwrites makes the client of controllers, which reads from the cache as controller-runtime's does, but never an
 // object from before their own last write of it. A reconcile compares what it has found with the status that it reads, and
 // writes nothing where they are equal. With an old status it would leave a newer one of its own as it stands, which is
-// wrong by now, and nothing would wake it again: its own writes of a status do not.
+// wrong by now, and nothing would wake it again: the choreographer's own writes of a status do not.
 package ownwrites
 
 import (
@@ -18,11 +18,11 @@ import (
 )
 
 // patience bounds how long a read waits for the cache to show a write. Watches show one within milliseconds, but that of an
-// object that was removed while the watch was down never comes. Then the read fails, and the caller tries again later,
-// instead of occupying a worker until something else of that kind changes.
+// object that was removed while the watch was down never comes. After that the object is read from the API server.
 const patience = 10 * time.Second
 
-// New returns a client for a manager (manager.Options.NewClient). Get waits until the cache has seen the client's own
+// New returns a client for a manager (manager.Options.NewClient). What is written, by Status too, must be of kinds that are
+// watched: a write of another begins to watch it. Get waits until the cache has seen the client's own
 // writes of that object; List does not, since whatever it finds too old is followed by an event.
 func New(config *rest.Config, options client.Options) (client.Client, error) {
 	if options.Cache == nil || options.Cache.Reader == nil {
@@ -39,6 +39,11 @@ func New(config *rest.Config, options client.Options) (client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
+	options.Cache = nil
+	direct, err := client.New(config, options)
+	if err != nil {
+		return nil, err
+	}
 	live := map[schema.GroupVersionKind]bool{}
 	for _, object := range cached.DisableFor {
 		kind, err := apiutil.GVKForObject(object, plain.Scheme())
@@ -47,14 +52,15 @@ func New(config *rest.Config, options client.Options) (client.Client, error) {
 		}
 		live[kind] = true
 	}
-	return &mindful{Client: patient, plain: plain, live: live, liveUntyped: !cached.Unstructured}, nil
+	return &mindful{Client: patient, plain: plain, direct: direct, live: live, liveUntyped: !cached.Unstructured}, nil
 }
 
 // mindful waits where it must. Whatever the Client in it is asked for, it begins to cache: what is read live goes past it.
 type mindful struct {
 	client.Client
 
-	plain client.Client
+	plain  client.Client // never waits
+	direct client.Reader // reads from the API server
 	// live are the kinds that are not cached; liveUntyped says that no unstructured object is.
 	live        map[schema.GroupVersionKind]bool
 	liveUntyped bool
@@ -73,11 +79,19 @@ func (m *mindful) of(object client.Object) client.Client {
 func (m *mindful) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
 	limited, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return m.of(object).Get(limited, key, object, options...)
+	err := m.of(object).Get(limited, key, object, options...)
+	if err != nil && errors.Is(limited.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+		return m.direct.Get(ctx, key, object, options...)
+	}
+	return err
 }
 
 func (m *mindful) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
 	return m.plain.List(ctx, list, options...)
+}
+
+func (m *mindful) DeleteAllOf(ctx context.Context, object client.Object, options ...client.DeleteAllOfOption) error {
+	return m.plain.DeleteAllOf(ctx, object, options...)
 }
 
 func (m *mindful) Create(ctx context.Context, object client.Object, options ...client.CreateOption) error {
