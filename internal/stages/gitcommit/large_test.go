@@ -39,7 +39,7 @@ func TestTooLargeIsFetchedOnce(t *testing.T) {
 		"over":        {after: time.Hour},
 		"other files": {change: func(c *v1alpha1.GitCommit) { c.Generation++ }},
 		"request":     {change: func(c *v1alpha1.GitCommit) { c.Annotations[v1alpha1.AnnotationRequestedAt] = "two" }},
-		"no answer":   {change: func(c *v1alpha1.GitCommit) { c.Status.Conditions[0].Reason = v1alpha1.ReasonUnreachable }},
+		"made anew":   {change: func(c *v1alpha1.GitCommit) { c.UID = "2" }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			commit := &v1alpha1.GitCommit{
@@ -48,11 +48,18 @@ func TestTooLargeIsFetchedOnce(t *testing.T) {
 				Status: v1alpha1.GitCommitStatus{ObservedGeneration: 1, LastHandledRequest: "one", Conditions: []metav1.Condition{
 					{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonTooLarge, ObservedGeneration: 1, LastTransitionTime: metav1.NewTime(since)}}},
 			}
+			var remembered refusals
+			remembered.keep(commit, failed(v1alpha1.ReasonUnreachable, ""), since.Add(-time.Minute))
+			if left := remembered.left(commit, since); left > 0 {
+				t.Errorf("a server that is away is not asked for %v", left)
+			}
+			remembered.keep(commit, failed(v1alpha1.ReasonTooLarge, ""), since)
 			if test.change != nil {
 				test.change(commit)
 			}
 			cluster := fake.NewClientBuilder().WithScheme(scheme).WithObjects(commit).WithStatusSubresource(commit).Build()
 			r := newReconciler(cluster, cluster, Options{})
+			r.refusals.of = remembered.of
 			r.now = func() time.Time { return since.Add(test.after) }
 			before := asked.Load()
 			result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(commit)})

@@ -41,6 +41,7 @@ type reconciler struct {
 	registries  http.RoundTripper
 	git         *http.Client
 	branches    queues
+	refusals    refusals
 	log         *slog.Logger
 	now         func() time.Time
 }
@@ -71,6 +72,9 @@ func settled(reason, format string, arguments ...any) *failure {
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	commit := &v1alpha1.GitCommit{}
 	if err := r.client.Get(ctx, request.NamespacedName, commit); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.refusals.drop(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !commit.DeletionTimestamp.IsZero() {
@@ -83,7 +87,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		if isDone(commit, digest) {
 			return ctrl.Result{}, nil
 		}
-		if left := r.refusedFor(commit); left > 0 {
+		if left := r.refusals.left(commit, r.now()); left > 0 {
 			return ctrl.Result{RequeueAfter: left}, nil
 		}
 		done, err = r.write(ctx, commit, where)
@@ -98,6 +102,7 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	var problem *failure
 	if err != nil {
 		problem = asFailure(err, where)
+		r.refusals.keep(commit, problem, r.now())
 	}
 	if err := r.publish(ctx, commit, done, problem); err != nil {
 		return ctrl.Result{}, err
@@ -110,16 +115,6 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 func isDone(commit *v1alpha1.GitCommit, digest string) bool {
 	return holds(commit, digest) && commit.Status.LastHandledRequest == commit.Annotations[v1alpha1.AnnotationRequestedAt]
-}
-
-// refusedFor is for how long a branch that was too large is not fetched again; 0 or less when it is. The status that tells
-// of it is an event, too, which would have it fetched once more.
-func (r *reconciler) refusedFor(commit *v1alpha1.GitCommit) time.Duration {
-	ready := meta.FindStatusCondition(commit.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Reason != v1alpha1.ReasonTooLarge || ready.ObservedGeneration != commit.Generation || commit.Status.LastHandledRequest != commit.Annotations[v1alpha1.AnnotationRequestedAt] {
-		return 0
-	}
-	return ready.LastTransitionTime.Add(largeAgain).Sub(r.now())
 }
 
 // holds says whether the files were seen at their place.

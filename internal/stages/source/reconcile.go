@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"golang.org/x/sync/semaphore"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -67,8 +68,10 @@ type reconciler struct {
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	source := &v1alpha1.Source{}
 	if err := r.client.Get(ctx, request.NamespacedName, source); err != nil {
-		r.looks.drop(request.NamespacedName)
-		r.refusals.drop(request.NamespacedName)
+		if apierrors.IsNotFound(err) {
+			r.looks.drop(request.NamespacedName)
+			r.refusals.drop(request.NamespacedName)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !source.DeletionTimestamp.IsZero() {
