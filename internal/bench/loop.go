@@ -96,10 +96,14 @@ const kubeletPeriod = time.Second
 // right after the pod before was Ready always meets the same one, and is as quick as that and not as the loop.
 func (l *loop) pause(ctx context.Context, i int) error {
 	offset := kubeletPeriod * time.Duration(i) / time.Duration(loopPairs*l.pairs)
+	left := kubeletPeriod + offset - time.Since(l.ready)
+	for left < 0 {
+		left += kubeletPeriod
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(kubeletPeriod + offset - time.Since(l.ready)):
+	case <-time.After(left):
 		return nil
 	}
 }

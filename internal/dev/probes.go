@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -78,7 +79,8 @@ func (p *probes) ask(ctx context.Context, namespace, pod string) {
 		if err != nil {
 			return
 		}
-		if _, err := p.cluster.CoreV1().Pods(namespace).Patch(ctx, pod, types.MergePatchType, change, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
+		_, err = p.cluster.CoreV1().Pods(namespace).Patch(ctx, pod, types.MergePatchType, change, metav1.PatchOptions{FieldManager: fieldManager})
+		if apierrors.IsForbidden(err) || apierrors.IsNotFound(err) || apierrors.IsInvalid(err) {
 			return
 		}
 	}

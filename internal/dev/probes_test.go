@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/fake"
@@ -60,14 +61,20 @@ func TestProbesEnd(t *testing.T) {
 			t.Errorf("%d requests, want at most %d", len(cluster.Actions()), most)
 		}
 
-		refusing := fake.NewClientset(pod)
-		refusing.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, errors.New("forbidden") })
-		q := newProbes(refusing)
-		defer q.stop()
-		q.hasten(t.Context(), []*corev1.Pod{pod})
-		time.Sleep(hastenLimit)
-		if asked := len(refusing.Actions()); asked != 1 {
-			t.Errorf("%d requests that are refused, want 1", asked)
+		forbidden := apierrors.NewForbidden(corev1.Resource("pods"), "app-1", nil)
+		for _, test := range []struct {
+			err  error
+			want int
+		}{{forbidden, 1}, {errors.New("the connection is gone"), 3}} {
+			refusing := fake.NewClientset(pod)
+			refusing.PrependReactor("patch", "pods", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, test.err })
+			q := newProbes(refusing)
+			q.hasten(t.Context(), []*corev1.Pod{pod})
+			time.Sleep(firstProbe + 2*nextProbes + firstProbe)
+			if asked := len(refusing.Actions()); asked != test.want {
+				t.Errorf("%v: %d requests, want %d", test.err, asked, test.want)
+			}
+			q.stop()
 		}
 	})
 }
