@@ -9,14 +9,11 @@ import (
 	"time"
 )
 
-// kindConfig is what slipway asks of kind, as far as it makes a cluster faster or slower.
-const kindConfig = `kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-kubeadmConfigPatches:
-- |
-  kind: KubeletConfiguration
-  failCgroupV1: false
-- |
+// bareConfig asks kind for nothing but that the cluster starts on any machine: what whoever has no slipway has.
+const bareConfig = kubeletAnywhere + containerdAnywhere
+
+// tunedConfig is what slipway asks of kind, as far as it makes a cluster faster or slower.
+const tunedConfig = kubeletAnywhere + `- |
   kind: ClusterConfiguration
   controllerManager:
     extraArgs:
@@ -26,11 +23,26 @@ kubeadmConfigPatches:
   scheduler:
     extraArgs:
       leader-elect: "false"
-containerdConfigPatches:
+` + containerdAnywhere + `- |
+  [plugins."io.containerd.cri.v1.runtime"]
+    stats_collect_period = "10s"
+`
+
+// The kubelet may run with cgroup v1, and containerd without CAP_SYS_RESOURCE.
+const (
+	kubeletAnywhere = `kind: Cluster
+apiVersion: kind.x-k8s.io/v1alpha4
+kubeadmConfigPatches:
+- |
+  kind: KubeletConfiguration
+  failCgroupV1: false
+`
+	containerdAnywhere = `containerdConfigPatches:
 - |
   [plugins."io.containerd.grpc.v1.cri"]
     restrict_oom_score_adj = true
 `
+)
 
 const nodeImage = "kindest/node:v1.36.3"
 
@@ -64,7 +76,7 @@ func measureUp(ctx context.Context, b *bench) ([]figure, error) {
 		return nil, err
 	}
 	config := filepath.Join(b.work, "kind.yaml")
-	if err := os.WriteFile(config, []byte(kindConfig), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(tunedConfig), 0o600); err != nil {
 		return nil, err
 	}
 	defer func() {
