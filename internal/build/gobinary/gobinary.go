@@ -36,6 +36,7 @@ type Builder struct {
 	bases   *baseimage.Finder
 	settled *toolchain // what the go command said about its settings; nil before the first build
 	scratch string     // where the compiled program is; kept, so that an unchanged one is not linked again
+	warm    bool       // whether it has compiled a program already
 }
 
 var _ build.Builder = (*Builder)(nil)
@@ -109,7 +110,8 @@ func (b *Builder) compile(ctx context.Context, r build.Request, tools *toolchain
 	}
 	program := filepath.Join(b.scratch, "program")
 	r.Say("compiling " + main)
-	err = tools.compile(ctx, r, b.config, append(overlay, "-o", program, main))
+	err = tools.compile(ctx, r, b.config, b.warm, append(overlay, "-o", program, main))
+	b.warm = b.warm || err == nil
 	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) && len(overlay) > 0 {
 		err = hint.With(err, "files that git or .slipwayignore ignore are not compiled; `!FILE` in .slipwayignore makes one of them source")
 	}

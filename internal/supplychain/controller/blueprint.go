@@ -37,7 +37,7 @@ func (c *blueprints) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	conditions := realize.Conditions(found, *judged.conditions, metav1.Now().Rfc3339Copy())
 	if !equality.Semantic.DeepEqual(conditions, *judged.conditions) || *judged.observed != object.GetGeneration() {
 		*judged.conditions, *judged.observed = conditions, object.GetGeneration()
-		if err := c.client.Status().Update(ctx, object); err != nil {
+		if err := c.client.Status().Update(ctx, object, client.FieldValidation(unvalidated)); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 				return ctrl.Result{RequeueAfter: retryFirst}, nil
 			}

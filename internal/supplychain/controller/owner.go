@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"slipway.dev/slipway/api/carto/v1alpha1"
 	"slipway.dev/slipway/internal/identity"
@@ -27,6 +28,7 @@ type owners struct {
 	stamped  *stampedObjects
 	events   *teller
 	metrics  *metrics
+	held     *held
 	log      *slog.Logger
 
 	hideSecrets bool
@@ -40,6 +42,8 @@ type outcome struct {
 	retry     error
 	forbidden bool
 	attention attention
+	// wrote says that objects were stamped, or changed.
+	wrote bool
 }
 
 // Reconcile realises one owner and publishes how far it is.
@@ -48,6 +52,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	if err := w.client.Get(ctx, request.NamespacedName, object); err != nil {
 		if apierrors.IsNotFound(err) {
 			w.waiting.forget(request.NamespacedName)
+			w.held.forget(request.NamespacedName)
 			w.stamped.keepOnly(request.NamespacedName, nil)
 			return ctrl.Result{}, nil
 		}
@@ -65,8 +70,11 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	w.stamped.keepOnly(request.NamespacedName, out.status.Resources)
 	out.status.ObservedGeneration = object.GetGeneration()
 	if !equality.Semantic.DeepEqual(&out.status, of.status) || out.blueprint != *of.blueprint {
+		if pause := w.held.hold(request.NamespacedName, out.wrote, out.retry == nil && isOpen(out.status.Conditions)); pause > 0 {
+			return ctrl.Result{RequeueAfter: pause}, nil
+		}
 		*of.status, *of.blueprint = out.status, out.blueprint
-		if err := w.client.Status().Update(ctx, object); err != nil {
+		if err := w.client.Status().Update(ctx, object, client.FieldValidation(unvalidated)); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 				return ctrl.Result{RequeueAfter: retryFirst}, nil // our view was old; its successor is on the way
 			}
@@ -84,6 +92,11 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	}
 	w.waiting.allowed(request.NamespacedName)
 	return out.attention.again(isReady(out.status.Conditions)), nil
+}
+
+// isOpen says whether it is not known yet how it will be.
+func isOpen(conditions []metav1.Condition) bool {
+	return meta.IsStatusConditionPresentAndEqual(conditions, v1alpha1.ConditionReady, metav1.ConditionUnknown)
 }
 
 func isReady(conditions []metav1.Condition) bool {
@@ -134,6 +147,7 @@ func (w *owners) realize(ctx context.Context, of *owner, now metav1.Time) outcom
 	out.status.Resources = append(result.Resources, orphans.kept...)
 	out.events = result.Events
 	out.retry = errors.Join(result.Retry, orphans.retry, retryable(view.left))
+	out.wrote = len(view.applied) > 0
 	out.forbidden = result.Forbidden || orphans.forbidden || apierrors.IsForbidden(view.left)
 	out.attention = max(view.attention, orphans.attention)
 	return publish(ready, result.Submitted, result.Healthy)

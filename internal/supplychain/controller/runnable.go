@@ -63,7 +63,7 @@ func (r *runnables) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.R
 	out.status.ObservedGeneration = runnable.Generation
 	if !sameRunnableStatus(out.status, runnable.Status) {
 		runnable.Status = out.status
-		if err := r.client.Status().Update(ctx, &runnable); err != nil {
+		if err := r.client.Status().Update(ctx, &runnable, client.FieldValidation(unvalidated)); err != nil {
 			if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 				return ctrl.Result{RequeueAfter: retryFirst}, nil // our view was old; its successor is on the way
 			}

@@ -161,6 +161,7 @@ func newOwners(mgr ctrl.Manager, parts *shared, of *family) *owners {
 		stamped:  parts.stampedFor(of.owner, of.labels, mgr),
 		events:   parts.events,
 		metrics:  parts.metrics,
+		held:     newHeld(),
 		log:      parts.log,
 
 		hideSecrets: parts.hideSecrets,
