@@ -44,13 +44,17 @@ type env struct {
 	path       string   // prefix of PATH, for fault tests; "" is none
 	wrap       []string // a command that runs slipway, such as nsenter; nil is none
 	dockerHost string   // of an engine of the test's own; "" is the machine's
+	temporary  string   // TMPDIR of the machine; "" is none
 }
 
 // newEnv returns an environment that is removed when the test ends.
 func newEnv(t *testing.T, name string) *env {
 	t.Helper()
 	home := t.TempDir()
-	e := &env{t: t, program: program(t), name: name, kubeconfig: filepath.Join(home, "kubeconfig"), home: home}
+	e := &env{t: t, program: program(t), name: name, kubeconfig: filepath.Join(home, "kubeconfig"), home: home, temporary: os.Getenv("TMPDIR")}
+	if err := os.Mkdir(filepath.Join(home, "tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	e.down() // left by a run that was killed
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -77,6 +81,9 @@ func (e *env) command(arguments ...string) *exec.Cmd {
 	line := append(append([]string{}, e.wrap...), append([]string{e.program}, arguments...)...)
 	command := exec.Command(line[0], line[1:]...)
 	command.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig, "XDG_STATE_HOME="+filepath.Join(e.home, "state"), "NO_COLOR=1")
+	if os.Getenv("TMPDIR") == e.temporary { // else a test has set its own
+		command.Env = append(command.Env, "TMPDIR="+filepath.Join(e.home, "tmp")) // a program that is killed leaves things there
+	}
 	if e.dockerHost != "" {
 		command.Env = append(command.Env, "DOCKER_HOST="+e.dockerHost)
 	}
