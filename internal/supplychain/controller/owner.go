@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -70,7 +71,7 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	w.stamped.keepOnly(request.NamespacedName, out.status.Resources)
 	out.status.ObservedGeneration = object.GetGeneration()
 	if !equality.Semantic.DeepEqual(&out.status, of.status) || out.blueprint != *of.blueprint {
-		if pause := w.held.hold(request.NamespacedName, out.wrote, out.retry == nil && isOpen(out.status.Conditions)); pause > 0 {
+		if pause := w.held.hold(request.NamespacedName, out.wrote, out.awaits(of)); pause > 0 {
 			return ctrl.Result{RequeueAfter: pause}, nil
 		}
 		*of.status, *of.blueprint = out.status, out.blueprint
@@ -94,9 +95,21 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 	return out.attention.again(isReady(out.status.Conditions)), nil
 }
 
-// isOpen says whether it is not known yet how it will be.
-func isOpen(conditions []metav1.Condition) bool {
-	return meta.IsStatusConditionPresentAndEqual(conditions, v1alpha1.ConditionReady, metav1.ConditionUnknown)
+// awaits says whether there is nothing new but that something is awaited. An object that the status does not name yet is
+// new: should the next look stamp another one in its place, the status is how the first is found, and goes.
+func (o *outcome) awaits(of *owner) bool {
+	if o.retry != nil || o.blueprint != *of.blueprint || !meta.IsStatusConditionPresentAndEqual(o.status.Conditions, v1alpha1.ConditionReady, metav1.ConditionUnknown) {
+		return false
+	}
+	named := map[v1alpha1.StampedRef]bool{}
+	for _, resource := range of.status.Resources {
+		if resource.StampedRef != nil {
+			named[*resource.StampedRef] = true
+		}
+	}
+	return !slices.ContainsFunc(o.status.Resources, func(resource v1alpha1.ResourceStatus) bool {
+		return resource.StampedRef != nil && !named[*resource.StampedRef]
+	})
 }
 
 func isReady(conditions []metav1.Condition) bool {
