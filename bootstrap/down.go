@@ -73,7 +73,7 @@ func (d *down) step(ctx context.Context, id, title string, remove func(context.C
 	d.removal.Removed = append(d.removal.Removed, removed...)
 	switch {
 	case err != nil:
-		task.Fail(err)
+		task.Fail(shown(ctx, err))
 	case len(removed) == 0:
 		task.Skip("nothing to remove")
 	default:

@@ -2,6 +2,7 @@ package bootstrap
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -26,8 +27,8 @@ type outcome struct {
 // something. After a failure no further step starts, the running ones are cancelled, and the first error is returned
 // with the step's title.
 func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	done := make(map[string]chan struct{}, len(steps))
 	for _, s := range steps {
 		done[s.id] = make(chan struct{})
@@ -63,8 +64,8 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 					first = &StepError{Step: s.title, Err: err}
 				}
 				mutex.Unlock()
-				cancel()
-				task.Fail(err)
+				task.Fail(shown(ctx, err))
+				cancel(errGivenUp)
 				return
 			}
 			if result.changed {
@@ -83,6 +84,23 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 		return changed, first
 	}
 	return changed, ctx.Err()
+}
+
+var (
+	errInterrupted = errors.New("interrupted")
+	errGivenUp     = errors.New("given up, since another step has failed")
+)
+
+// shown is what the screen says of a step that ended with err. Where it ended since all of them do, the request that
+// was under way just then is not what went wrong.
+func shown(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() == nil || !errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(context.Cause(ctx), errGivenUp):
+		return errGivenUp
+	}
+	return errInterrupted
 }
 
 // StepError is the error of a step of `up`.

@@ -3,10 +3,13 @@ package bootstrap
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"slipway.dev/slipway/internal/ui"
 )
@@ -82,6 +85,71 @@ func TestRunStepsEndsWhenCancelled(t *testing.T) {
 	}, silent{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v, want context.Canceled", err)
+	}
+}
+
+// failures notes how steps fail on the screen.
+type failures struct {
+	silent
+
+	mutex sync.Mutex
+	said  map[string]string
+}
+
+func (f *failures) Start(id, _ string) ui.Task { return failing{f: f, id: id} }
+
+type failing struct {
+	silent
+
+	f  *failures
+	id string
+}
+
+func (f failing) Fail(err error) {
+	f.f.mutex.Lock()
+	defer f.f.mutex.Unlock()
+	f.f.said[f.id] = err.Error()
+}
+
+func TestStepsThatAreCutShortSayWhy(t *testing.T) {
+	busy := func(ctx context.Context, _ ui.Task) (outcome, error) {
+		<-ctx.Done()
+		return outcome{}, fmt.Errorf("Put http://localhost:5000/v2/a/manifests/b: %w", ctx.Err())
+	}
+	tests := []struct {
+		name  string
+		first func(cancel func()) error // what the step beside the busy one does
+		want  map[string]string
+	}{
+		{"Ctrl-C", func(cancel func()) error { cancel(); return nil }, map[string]string{"busy": "interrupted"}},
+		{"another step fails", func(func()) error { return errors.New("the disk is full") },
+			map[string]string{"first": "the disk is full", "busy": "given up, since another step has failed"}},
+		{"a request of the step's own is cancelled", func(func()) error { return fmt.Errorf("asking: %w", context.Canceled) },
+			map[string]string{"first": "asking: context canceled", "busy": "given up, since another step has failed"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			screen := &failures{said: map[string]string{}}
+			began := make(chan struct{})
+			_, err := runSteps(ctx, []step{
+				{id: "busy", run: func(ctx context.Context, task ui.Task) (outcome, error) {
+					close(began)
+					return busy(ctx, task)
+				}},
+				{id: "first", run: func(context.Context, ui.Task) (outcome, error) {
+					<-began
+					return outcome{}, test.first(cancel)
+				}},
+			}, screen)
+			if err == nil {
+				t.Error("there is no error")
+			}
+			if diff := cmp.Diff(test.want, screen.said); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

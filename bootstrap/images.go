@@ -79,7 +79,7 @@ func SaveImages(ctx context.Context, o SaveOptions) ([]bundle.Image, error) {
 		task := o.Progress.Start(name, name)
 		detail, err := saveOne(ctx, engine, writer, name, task)
 		if err != nil {
-			task.Fail(err)
+			task.Fail(shown(ctx, err))
 			return nil, err
 		}
 		o.Log.Debug("saved", "image", name, "how", detail)
