@@ -3,6 +3,7 @@ package dev
 import (
 	"context"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -23,8 +24,11 @@ func connect(ctx context.Context, kube *rest.Config, r *reach, up string) (*clus
 	c := &cluster{config: rest.CopyConfig(kube)}
 	c.config.Timeout = 0
 	c.config.Wrap(r.wrap)
+	typed := rest.CopyConfig(c.config)
+	// As the cluster's own watchers ask: the API server encodes a pod once for all of them, and needs no JSON of it.
+	typed.ContentType, typed.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf+","+runtime.ContentTypeJSON
 	var err error
-	if c.typed, err = kubernetes.NewForConfig(c.config); err != nil {
+	if c.typed, err = kubernetes.NewForConfig(typed); err != nil {
 		return nil, err
 	}
 	if c.objects, err = dynamic.NewForConfig(c.config); err != nil {
