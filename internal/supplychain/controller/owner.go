@@ -84,6 +84,8 @@ func (w *owners) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Resu
 		for _, event := range out.events {
 			w.tell(of, event)
 		}
+	} else {
+		w.held.forget(request.NamespacedName) // what was held has come to nothing new
 	}
 	switch {
 	case out.retry != nil:
