@@ -65,7 +65,7 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 				}
 				mutex.Unlock()
 				task.Fail(shown(ctx, err))
-				cancel(errGivenUp)
+				cancel(givenUp{})
 				return
 			}
 			if result.changed {
@@ -86,19 +86,24 @@ func runSteps(ctx context.Context, steps []step, progress ui.Progress) (bool, er
 	return changed, ctx.Err()
 }
 
-var (
-	errInterrupted = errors.New("interrupted")
-	errGivenUp     = errors.New("given up, since another step has failed")
-)
+var errInterrupted = errors.New("interrupted")
+
+// givenUp is why the steps beside one that failed end: a cancellation, and what requests that were under way fail with.
+type givenUp struct{}
+
+func (givenUp) Error() string { return "given up, since another step has failed" }
+
+// Unwrap says that it is a cancellation.
+func (givenUp) Unwrap() error { return context.Canceled }
 
 // shown is what the screen says of a step that ended with err. Where it ended since all of them do, the request that
 // was under way just then is not what went wrong.
 func shown(ctx context.Context, err error) error {
-	switch {
-	case ctx.Err() == nil || !errors.Is(err, context.Canceled):
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
-	case errors.Is(context.Cause(ctx), errGivenUp):
-		return errGivenUp
+	}
+	if cause := (givenUp{}); errors.Is(context.Cause(ctx), cause) {
+		return cause
 	}
 	return errInterrupted
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -112,10 +114,8 @@ func (f failing) Fail(err error) {
 }
 
 func TestStepsThatAreCutShortSayWhy(t *testing.T) {
-	busy := func(ctx context.Context, _ ui.Task) (outcome, error) {
-		<-ctx.Done()
-		return outcome{}, fmt.Errorf("Put http://localhost:5000/v2/a/manifests/b: %w", ctx.Err())
-	}
+	silence := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer silence.Close()
 	tests := []struct {
 		name  string
 		first func(cancel func()) error // what the step beside the busy one does
@@ -134,9 +134,17 @@ func TestStepsThatAreCutShortSayWhy(t *testing.T) {
 			screen := &failures{said: map[string]string{}}
 			began := make(chan struct{})
 			_, err := runSteps(ctx, []step{
-				{id: "busy", run: func(ctx context.Context, task ui.Task) (outcome, error) {
+				{id: "busy", run: func(ctx context.Context, _ ui.Task) (outcome, error) {
+					request, err := http.NewRequestWithContext(ctx, http.MethodPut, silence.URL, nil)
+					if err != nil {
+						return outcome{}, err
+					}
 					close(began)
-					return busy(ctx, task)
+					answer, err := http.DefaultClient.Do(request) // which fails with the cause
+					if err == nil {
+						_ = answer.Body.Close()
+					}
+					return outcome{}, err
 				}},
 				{id: "first", run: func(context.Context, ui.Task) (outcome, error) {
 					<-began
