@@ -8,6 +8,8 @@ import (
 
 	"sigs.k8s.io/kind/pkg/exec"
 	kindlog "sigs.k8s.io/kind/pkg/log"
+
+	"slipway.dev/slipway/internal/hint"
 )
 
 // logBridge hands kind's messages to the log, and the ordinary ones to whoever shows progress.
@@ -79,8 +81,17 @@ func creationError(err error, logs string) error {
 	if logs != "" {
 		described = errors.Join(described, errors.New("the node's last lines:\n"+lastLines(logs, 15)))
 	}
-	return fmt.Errorf("creating the kind cluster: %w", described)
+	described = fmt.Errorf("creating the kind cluster: %w", described)
+	if strings.Contains(err.Error(), nodeExists) {
+		// We look for a node by its name first, and there was none: after an `up` that was killed the engine takes some
+		// seconds to finish or drop the node that it was making, and lists it meanwhile.
+		return hint.With(described, "an `up` that was ended just now leaves the engine busy with its node: run `slipway up` again in a few seconds")
+	}
+	return described
 }
+
+// nodeExists is what kind v0.33 says (pkg/cluster/internal/create) where the engine lists a node of the cluster's name.
+const nodeExists = "node(s) already exist for a cluster with the name"
 
 func lastLines(text string, count int) string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
