@@ -23,6 +23,18 @@ type Builder interface {
 	Close() error
 }
 
+// Beginner is a Builder that can begin before it is certain that there is something to build.
+type Beginner interface {
+	Builder
+	// Begins says whether Begin can begin anything now. It does no I/O.
+	Begins() bool
+	// Begin begins to build what is in the directory now, and does not wait for the end of that, for which ended is
+	// closed; nil says that nothing was begun. The Build that comes next goes on with it if its request has the same Mark
+	// and asks for the same. Any other ends it, and so do the next Begin, Close, and the end of ctx. Begin must not
+	// overlap a Build.
+	Begin(ctx context.Context, r Request) (ended <-chan struct{})
+}
+
 // Request says what to build.
 type Request struct {
 	Dir      string      // the source directory
@@ -38,6 +50,9 @@ type Request struct {
 	// Env are environment variables for the programs that the builder runs, or arguments of a Dockerfile; they win over
 	// those that slipway.yaml has. The static builder runs none.
 	Env map[string]string
+	// Mark is the same in the request of a Begin and in the one of a Build that follows it, where nothing in Dir was
+	// touched in between; 0 for a Build that nothing was begun for.
+	Mark uint64
 	// Update is told what is being done, in words, and what programs say meanwhile, line by line; nil is allowed.
 	Update func(what string)
 }

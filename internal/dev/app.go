@@ -36,6 +36,9 @@ type app struct {
 	halted    *halted        // where the last run ended that the cluster kept from arriving; nil for none
 	selfBegun selfBegun      // up to the last run
 	url       string         // where the last run that passed was seen to answer; "" is none
+	mark      uint64         // of the build that was begun for this run; 0 is none
+	early     *early         // the build that was begun last; nil for none
+	size      int            // how many files the source of the last build has
 	attempts  int            // how often the run was repeated for an outage
 	lane      *fastlane.Lane // into the running pods; nil where nothing is to be synced
 	stock     *stock         // images of the source, for chains that start there

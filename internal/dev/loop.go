@@ -18,6 +18,7 @@ type trigger struct {
 	fresh  bool     // whether what was built before must not be used again
 	again  bool     // whether it only repeats the run before
 	mended bool     // whether nobody asked for it: what the run before ended with seems to be put right
+	mark   uint64   // of the build that was begun for it, if that is still of these files; 0 is none
 }
 
 // and is both of them.
@@ -28,15 +29,27 @@ func (t trigger) and(other trigger) trigger {
 		why = t.why
 	}
 	fresh := t.fresh || other.fresh
-	return trigger{files: files, why: why, fresh: fresh, mended: other.mended && len(files) == 0 && !fresh}
+	both := trigger{files: files, why: why, fresh: fresh, mended: other.mended && len(files) == 0 && !fresh}
+	if !fresh {
+		both.mark = other.mark
+	}
+	return both
 }
 
 // loop runs, and runs again on every batch of changes, until ctx ends.
 func (a *app) loop(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	expected := make(chan uint64, 1)
 	batches, err := watch.Watch(ctx, a.Dir, watch.Options{
 		Ignore: a.noSource(), Also: []string{a.file}, Warn: func(text string) { a.progress.Warn("%s", text) },
+		Expect: func(mark uint64) {
+			select {
+			case <-expected: // nobody has begun with the one before
+			default:
+			}
+			expected <- mark
+		},
 	})
 	if err != nil {
 		return err
@@ -46,7 +59,7 @@ func (a *app) loop(ctx context.Context) error {
 		for range batches { // until the watching has ended, too
 		}
 	}()
-	return follow(ctx, batches, a.asked, a.runOnce, a.tend)
+	return follow(ctx, news{batches, expected, a.asked}, duties{a.runOnce, a.tend, a.begin})
 }
 
 // runOnce is one run of the loop: whatever goes wrong is shown here. It returns how long to wait before the same is
@@ -58,6 +71,7 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	if !cause.again {
 		a.attempts = 0
 	}
+	a.mark = cause.mark
 	a.selfBegun.begin(cause)
 	a.arrived, a.halted = target{}, nil
 	a.view.Run(number, cause.files, cause.why)
@@ -111,15 +125,29 @@ func (a *app) showAddresses(r Report) {
 	a.view.Addresses(a.addresses())
 }
 
+// news is what a loop hears of.
+type news struct {
+	batches  <-chan watch.Batch
+	expected <-chan uint64 // marks of batches that are likely to come
+	asked    <-chan trigger
+}
+
+// duties is what a loop does. No two of run and begin overlap, nor of run and tend.
+type duties struct {
+	// run is one run. It returns after what time it is to be repeated; 0 is never.
+	run   func(ctx context.Context, number int, cause trigger) time.Duration
+	tend  func(ctx context.Context)              // until ctx ends, to what a run has made
+	begin func(ctx context.Context, mark uint64) // the build of the batch that is likely to come with this mark, and not its end
+}
+
 // follow calls run, first with no files and then for each trigger: a batch of changes, or something that was asked. One
 // that comes during a run ends that run, and its files count as changed again in the next; runs never overlap. Between
-// runs, tend is called, and ended before the next. A run that returns a time is repeated after it. It returns ctx's
-// error, and that there is nothing to follow any more is the same.
-func follow(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigger,
-	run func(ctx context.Context, number int, cause trigger) time.Duration, tend func(ctx context.Context)) error {
+// runs, tend is called, and ended before the next, and begin. It returns ctx's error, and that there is nothing to follow
+// any more is the same.
+func follow(ctx context.Context, n news, d duties) error {
 	var cause trigger
 	for number := 1; ; number++ {
-		next, over, open := attend(ctx, batches, asked, func(ctx context.Context) time.Duration { return run(ctx, number, cause) }, tend)
+		next, over, open := attend(ctx, n, d, func(ctx context.Context) time.Duration { return d.run(ctx, number, cause) })
 		if !open {
 			return ctx.Err()
 		}
@@ -134,8 +162,7 @@ func follow(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigge
 
 // attend does a run and tends to what it made until the next trigger, which it returns, and whether the run was over by
 // then. It returns when neither of them is under way any more.
-func attend(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigger,
-	run func(context.Context) time.Duration, tend func(context.Context)) (next trigger, over, open bool) {
+func attend(ctx context.Context, n news, d duties, run func(context.Context) time.Duration) (next trigger, over, open bool) {
 	running, cancel := context.WithCancelCause(ctx)
 	var (
 		ended = make(chan time.Duration, 1)
@@ -150,7 +177,7 @@ func attend(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigge
 		defer close(idle)
 		ended <- run(running)
 		if running.Err() == nil {
-			tend(running)
+			d.tend(running)
 		}
 	}()
 	for {
@@ -164,9 +191,13 @@ func attend(ctx context.Context, batches <-chan watch.Batch, asked <-chan trigge
 			}
 		case <-retry:
 			return trigger{again: true, why: "again"}, true, true
-		case batch, open := <-batches:
-			return trigger{files: batch.Files}, over || len(ended) > 0, open
-		case next := <-asked:
+		case mark := <-n.expected:
+			if over {
+				d.begin(ctx, mark)
+			}
+		case batch, open := <-n.batches:
+			return trigger{files: batch.Files, mark: batch.Mark}, over || len(ended) > 0, open
+		case next := <-n.asked:
 			return next, over || len(ended) > 0, true
 		case <-ctx.Done():
 			return trigger{}, over, false

@@ -97,7 +97,7 @@ func TestFollow(t *testing.T) {
 					<-ctx.Done()
 					got = append(got, "tended")
 				}
-				err := follow(ctx, batches, asked, run, tend)
+				err := follow(ctx, news{batches: batches, asked: asked}, duties{run: run, tend: tend})
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("it ended with %v", err)
 				}
@@ -134,7 +134,7 @@ func TestTheLastSaveWins(t *testing.T) {
 				cancel()
 			}()
 			told := map[string]bool{}
-			_ = follow(ctx, batches, nil, func(ctx context.Context, _ int, cause trigger) time.Duration {
+			_ = follow(ctx, news{batches: batches}, duties{run: func(ctx context.Context, _ int, cause trigger) time.Duration {
 				for _, file := range cause.files {
 					told[file] = true
 				}
@@ -145,12 +145,74 @@ func TestTheLastSaveWins(t *testing.T) {
 				case <-ctx.Done():
 				}
 				return 0
-			}, func(ctx context.Context) { <-ctx.Done() })
+			}, tend: func(ctx context.Context) { <-ctx.Done() }})
 			if built.Load() != saves || len(told) != saves {
 				t.Errorf("seed %d: the last run that was done is of save %d, and runs were told of %d; want %d", seed, built.Load(), len(told), saves)
 			}
 		})
 	}
+}
+
+// TestFollowBegins has runs of one second each, of which only those between runs begin early.
+func TestFollowBegins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		batches, expected, asked := make(chan watch.Batch), make(chan uint64, 1), make(chan trigger)
+		var got []string
+		var running atomic.Bool
+		start := time.Now()
+		say := func(format string, values ...any) {
+			got = append(got, fmt.Sprintf("%3.1f ", time.Since(start).Seconds())+fmt.Sprintf(format, values...))
+		}
+		go func() {
+			defer close(batches)
+			at := func(seconds float64) { time.Sleep(time.Duration(seconds*float64(time.Second)) - time.Since(start)) }
+			at(2)
+			expected <- 1
+			at(2.1)
+			batches <- watch.Batch{Files: []string{"a"}, Mark: 1}
+			at(2.5)
+			expected <- 2 // during the run
+			at(2.6)
+			batches <- watch.Batch{Files: []string{"b"}, Mark: 2}
+			at(5)
+			expected <- 3
+			at(5.1)
+			asked <- trigger{why: "key"}
+			at(8)
+			expected <- 4
+			at(8.1)
+			batches <- watch.Batch{Files: []string{"c"}}
+			at(12)
+			cancel()
+		}()
+		_ = follow(ctx, news{batches, expected, asked}, duties{
+			run: func(ctx context.Context, number int, cause trigger) time.Duration {
+				running.Store(true)
+				defer running.Store(false)
+				say("run %d %v mark %d", number, cause.files, cause.mark)
+				select {
+				case <-time.After(time.Second):
+				case <-ctx.Done():
+				}
+				return 0
+			},
+			tend: func(ctx context.Context) { <-ctx.Done() },
+			begin: func(_ context.Context, mark uint64) {
+				if running.Load() {
+					t.Error("begun while something runs")
+				}
+				say("begin %d", mark)
+			},
+		})
+		want := []string{
+			"0.0 run 1 [] mark 0", "2.0 begin 1", "2.1 run 2 [a] mark 1", "2.6 run 3 [a b] mark 2",
+			"5.0 begin 3", "5.1 run 4 [] mark 0", "8.0 begin 4", "8.1 run 5 [c] mark 0",
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestAPushOutlivesItsRunAWhile(t *testing.T) {

@@ -118,7 +118,7 @@ func TestRunsThatNobodyAskedFor(t *testing.T) {
 					}
 					pauses = nil
 				}
-				_ = follow(ctx, batches, asked, func(ctx context.Context, n int, cause trigger) time.Duration {
+				_ = follow(ctx, news{batches: batches, asked: asked}, duties{run: func(ctx context.Context, n int, cause trigger) time.Duration {
 					if len(cause.files) > 0 {
 						check("before the save")
 					} else if n > 1 {
@@ -129,14 +129,14 @@ func TestRunsThatNobodyAskedFor(t *testing.T) {
 					number, ended = n, time.Now()
 					h = halt(goal, test.end(n), begun)
 					return 0
-				}, func(ctx context.Context) {
+				}, tend: func(ctx context.Context) {
 					if next, ok := h.await(ctx, nil, func() (state, bool) { return test.now(number), true }); ok {
 						select {
 						case asked <- next:
 						case <-ctx.Done():
 						}
 					}
-				})
+				}})
 				check("after the save")
 			})
 		})

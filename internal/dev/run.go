@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
-	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/hint"
 	"slipway.dev/slipway/registry"
 )
@@ -52,6 +51,9 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	if err := a.checkChain(ctx, loaded); err != nil {
 		return err
 	}
+	if !a.fromSource {
+		a.stock.close() // the chain started at source before
+	}
 	observer := a.observe(r.report.Namespace, r.report.Workload) // catches up while the program is being built
 	if err := a.openLane(ctx, r.report.Namespace, r.report.Workload); err != nil {
 		return err
@@ -60,7 +62,6 @@ func (a *app) steps(ctx context.Context, r *record) error {
 	if a.fromSource {
 		return a.sourceSteps(ctx, r, loaded, observer)
 	}
-	a.stock.close() // the chain started at source before
 	image, err := a.build(ctx, r)
 	if err != nil {
 		return err
@@ -86,19 +87,23 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 		step.done("kept: no file has changed")
 		return a.kept.Image, nil
 	}
-	release, err := a.buildTurn(ctx, step.update)
-	if err != nil {
-		return nil, step.fail(err)
+	if a.early.take() {
+		defer func() { <-a.builds }()
+	} else {
+		release, err := a.buildTurn(ctx, step.update)
+		if err != nil {
+			return nil, step.fail(err)
+		}
+		defer release()
 	}
-	defer release()
 	source, err := a.readSource(ctx)
 	if err != nil {
 		return nil, step.fail(err)
 	}
-	built, err := a.Builder.Build(ctx, build.Request{
-		Dir: a.Dir, Source: source, Name: r.report.Workload, Platform: a.around.platform, Main: a.Main, Registry: a.around.registry,
-		Update: func(what string) { step.update(what) },
-	})
+	a.size = len(source.Files)
+	request := a.request(r.report.Workload, source)
+	request.Update = func(what string) { step.update(what) }
+	built, err := a.Builder.Build(ctx, request)
 	if err != nil {
 		return nil, step.fail(err)
 	}

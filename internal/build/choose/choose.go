@@ -37,7 +37,7 @@ type Builder struct {
 	said    string        // the choice that was told last
 }
 
-var _ build.Builder = (*Builder)(nil)
+var _ build.Beginner = (*Builder)(nil)
 
 // New returns a Builder. It does no I/O.
 func New(o Options) *Builder {
@@ -46,14 +46,7 @@ func New(o Options) *Builder {
 
 // Build builds as Detect says; what slipway.yaml says is not source is left out.
 func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
-	app, err := appfile.Load(r.Dir)
-	if err != nil {
-		return nil, err
-	}
-	if r.Source, err = r.Tree(ctx, app.Ignored(r.Dir)...); err != nil {
-		return nil, err
-	}
-	choice, err := Detect(app, r.Source, r.Platform, r.Main)
+	choice, err := choose(ctx, &r)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +54,7 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 		b.said = text
 		r.Say(text)
 	}
-	if b.inner == nil || choice.Kind != b.choice.Kind || !reflect.DeepEqual(choice.Build, b.choice.Build) {
+	if !b.chose(choice) {
 		if err := b.closeInner(); err != nil {
 			return nil, err
 		}
@@ -71,6 +64,41 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 		b.choice = choice
 	}
 	return b.inner.Build(ctx, r)
+}
+
+// Begins is for build.Beginner: it says what the builder says that was used last.
+func (b *Builder) Begins() bool {
+	inner, can := b.inner.(build.Beginner)
+	return can && inner.Begins()
+}
+
+// Begin is for build.Beginner. It does nothing where another builder than the last one is to be used now.
+func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
+	if !b.Begins() {
+		return nil
+	}
+	choice, err := choose(ctx, &r)
+	if err != nil || !b.chose(choice) {
+		return nil
+	}
+	return b.inner.(build.Beginner).Begin(ctx, r)
+}
+
+// choose finds the builder, and lists the source for it.
+func choose(ctx context.Context, r *build.Request) (Choice, error) {
+	app, err := appfile.Load(r.Dir)
+	if err != nil {
+		return Choice{}, err
+	}
+	if r.Source, err = r.Tree(ctx, app.Ignored(r.Dir)...); err != nil {
+		return Choice{}, err
+	}
+	return Detect(app, r.Source, r.Platform, r.Main)
+}
+
+// chose says whether a choice is the one that is there.
+func (b *Builder) chose(c Choice) bool {
+	return b.inner != nil && c.Kind == b.choice.Kind && reflect.DeepEqual(c.Build, b.choice.Build)
 }
 
 func (b *Builder) open(c Choice) (build.Builder, error) {

@@ -105,3 +105,47 @@ func TestBuilderChanges(t *testing.T) {
 		}
 	}
 }
+
+// TestBegin begins with the builder that was used last, as long as that is the right one.
+func TestBegin(t *testing.T) {
+	dir := unpack(t, "-- index.html --\n<p>\n")
+	b := choose.New(choose.Options{Server: server()})
+	defer b.Close()
+	r := build.Request{Dir: dir, Name: "app", Platform: v1.Platform{OS: "linux", Architecture: runtime.GOARCH}}
+	begins := func(when string, want bool) {
+		t.Helper()
+		if got := b.Begins(); got != want {
+			t.Errorf("%s: whether it could begin: %t", when, got)
+		}
+		if got := b.Begin(t.Context(), r) != nil; got != want {
+			t.Errorf("%s: whether it began: %t", when, got)
+		}
+	}
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	make := func() {
+		t.Helper()
+		if _, err := b.Build(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begins("before the first build", false)
+	make()
+	begins("the builder of static sites", false)
+	write("go.mod", "module m\n\ngo 1.24\n")
+	write("main.go", "package main\n\nfunc main() {}\n")
+	write("slipway.yaml", "apiVersion: slipway.dev/v1alpha1\nkind: App\nbuild: {go: {base: scratch}}\n")
+	begins("another builder from now on", false)
+	make()
+	begins("the builder of Go programs", true)
+	write("slipway.yaml", "apiVersion: slipway.dev/v1alpha1\nkind: App\nbuild: {go: {base: scratch, tags: [more]}}\n")
+	if b.Begin(t.Context(), r) != nil {
+		t.Error("it has begun with settings that are not so any more")
+	}
+	make()
+	begins("with other settings", true)
+}

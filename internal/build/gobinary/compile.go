@@ -3,10 +3,8 @@ package gobinary
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	gobuild "go/build"
 	"maps"
 	"os"
 	"os/exec"
@@ -14,81 +12,10 @@ import (
 	"slices"
 	"strings"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/process"
-	"slipway.dev/slipway/internal/hint"
 )
-
-// toolchain is the user's go command and the settings of it that matter here.
-type toolchain struct {
-	program string
-	flags   []string // GOFLAGS, wherever they come from
-}
-
-func findToolchain(ctx context.Context, dir string) (*toolchain, error) {
-	program, err := exec.LookPath("go")
-	if err != nil {
-		return nil, hint.With(errors.New("building needs the go command, and it is not in PATH"), "install Go from https://go.dev/dl")
-	}
-	var said, complaint bytes.Buffer
-	cmd := process.Command(ctx, program, "env", "-json", "GOFLAGS")
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &said, &complaint
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, fmt.Errorf("asking go for its settings: %w\n%s", err, strings.TrimSpace(complaint.String()))
-	}
-	var settings struct{ GOFLAGS string }
-	if err := json.Unmarshal(said.Bytes(), &settings); err != nil {
-		return nil, fmt.Errorf("asking go for its settings: %w", err)
-	}
-	return &toolchain{program: program, flags: strings.Fields(settings.GOFLAGS)}, nil
-}
-
-// context is how the source files of a target are chosen.
-func (t *toolchain) context(p v1.Platform, more []string) gobuild.Context {
-	target := gobuild.Default
-	target.GOOS, target.GOARCH, target.CgoEnabled = p.OS, p.Architecture, false
-	if tags := t.flag("tags"); tags != "" {
-		target.BuildTags = strings.Split(tags, ",")
-	}
-	target.BuildTags = append(target.BuildTags, more...)
-	return target
-}
-
-// flag is the value of a flag in GOFLAGS, "" when it is not there.
-func (t *toolchain) flag(name string) string {
-	for _, flag := range t.flags {
-		if value, ok := strings.CutPrefix(strings.TrimLeft(flag, "-"), name+"="); ok {
-			return value
-		}
-	}
-	return ""
-}
-
-// arguments of the build. What names this machine or its time stays out of the program; the symbol table, which only
-// debuggers read, does too, unless the user's settings speak of the linker.
-func (t *toolchain) arguments(config appfile.Go, rest []string) []string {
-	arguments := []string{"build", "-trimpath", "-buildvcs=false"}
-	switch {
-	case len(config.LDFlags) > 0:
-		arguments = append(arguments, "-ldflags="+strings.Join(config.LDFlags, " "))
-	case t.flag("ldflags") == "":
-		arguments = append(arguments, "-ldflags=-s -w")
-	}
-	if len(config.Tags) > 0 { // a flag wins over GOFLAGS, so that both must be in it
-		tags := config.Tags
-		if others := t.flag("tags"); others != "" {
-			tags = append([]string{others}, tags...)
-		}
-		arguments = append(arguments, "-tags="+strings.Join(tags, ","))
-	}
-	return slices.Concat(arguments, config.Flags, rest)
-}
 
 // How rarely the compiler and the linker collect garbage; Go's own value is 100. With 200 the build after a save of the
 // example hello takes 5 to 12 % less time, with 400 another 7 %, and off is no faster. The linker, which takes most, needs
@@ -98,39 +25,112 @@ const (
 	leastCollection = "GOGC=400"
 )
 
-// compile builds a main package; rest are its last arguments, of which the package is the last. again says that most of it
-// was compiled before. What the compiler complains about is a *build.SourceError.
-func (t *toolchain) compile(ctx context.Context, r build.Request, config appfile.Go, again bool, rest []string) error {
-	main := rest[len(rest)-1]
-	cmd := process.Command(ctx, t.program, t.arguments(config, rest)...)
-	cmd.Dir = r.Dir
+// order is one call of `go build`.
+type order struct {
+	main      string // the package
+	dir       string
+	arguments []string // but for the file that hides what is not source, the program's file and the package
+	weak      string   // a variable of the environment that the user's own wins over
+	env       []string // those that win over the user's
+	hidden    []byte   // what hides what is not source; nil for nothing
+}
+
+// order says how the main package is built. again says that most of it was compiled before.
+func (t *toolchain) order(r build.Request, config appfile.Go, again bool, main string, hidden []byte) order {
 	collection := lessCollection
 	if again {
 		collection = leastCollection
 	}
-	cmd.Env = append([]string{collection}, os.Environ()...) // the user's own setting comes later, and wins
+	var env []string
 	for _, name := range slices.Sorted(maps.Keys(config.Env)) {
-		cmd.Env = append(cmd.Env, name+"="+config.Env[name])
+		env = append(env, name+"="+config.Env[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
-		cmd.Env = append(cmd.Env, name+"="+r.Env[name])
+		env = append(env, name+"="+r.Env[name])
 	}
-	cmd.Env = append(cmd.Env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
+	env = append(env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
 	if absolute, err := filepath.Abs(r.Dir); err == nil {
-		cmd.Env = append(cmd.Env, "PWD="+absolute)
+		env = append(env, "PWD="+absolute)
 	}
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	err := cmd.Run()
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
+	return order{main: main, dir: r.Dir, arguments: t.arguments(config), weak: collection, env: env, hidden: hidden}
+}
+
+func (o order) same(other order) bool {
+	return o.main == other.main && o.dir == other.dir && o.weak == other.weak && bytes.Equal(o.hidden, other.hidden) &&
+		slices.Equal(o.arguments, other.arguments) && slices.Equal(o.env, other.env)
+}
+
+// compilation is a go command that is under way.
+type compilation struct {
+	order   order
+	program string // the file that it makes
+	end     context.CancelFunc
+	ended   chan struct{}
+	err     error        // once ended is closed
+	said    bytes.Buffer // the same
+}
+
+// compile starts the go command, which ends with ctx. What hides what is not source, and what the go command would leave
+// behind when it is ended early, is beside the program.
+func (t *toolchain) compile(ctx context.Context, o order, program string) (*compilation, error) {
+	arguments := o.arguments
+	if o.hidden != nil {
+		overlay := program + ".overlay.json"
+		if err := os.WriteFile(overlay, o.hidden, 0o600); err != nil {
+			return nil, fmt.Errorf("hiding what is not source: %w", err)
+		}
+		arguments = slices.Concat(arguments, []string{"-overlay=" + overlay})
+	}
+	weak := []string{o.weak}
+	if t.temporary == "" {
+		work := program + ".work"
+		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
+			return nil, fmt.Errorf("making a folder to build in: %w", err)
+		}
+		weak = append(weak, "GOTMPDIR="+work)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := &compilation{order: o, program: program, end: cancel, ended: make(chan struct{})}
+	cmd := process.Command(ctx, t.program, slices.Concat(arguments, []string{"-o", program, o.main})...)
+	cmd.Dir, cmd.Env = o.dir, slices.Concat(weak, os.Environ(), o.env)
+	cmd.Stdout, cmd.Stderr = &c.said, &c.said
+	if err := cmd.Start(); err != nil {
+		cancel()
+		return nil, c.explain(err)
+	}
+	go func() {
+		defer close(c.ended)
+		c.err = cmd.Wait()
+	}()
+	return c, nil
+}
+
+// wait waits until the program is there. When ctx ends before, so does the go command. What the compiler complains about
+// is a *build.SourceError.
+func (c *compilation) wait(ctx context.Context) error {
+	select {
+	case <-c.ended:
+		c.end()
+	case <-ctx.Done():
+		c.abandon()
 		return ctx.Err()
 	}
-	output := strings.TrimSpace(said.String())
-	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && output != "" {
-		return &build.SourceError{Command: "go build " + main, Output: output}
+	if c.err == nil {
+		return nil
 	}
-	return fmt.Errorf("running go build %s: %w\n%s", main, err, output)
+	return c.explain(c.err)
+}
+
+// abandon ends the go command, and returns when it has.
+func (c *compilation) abandon() {
+	c.end()
+	<-c.ended
+}
+
+func (c *compilation) explain(err error) error {
+	output := strings.TrimSpace(c.said.String())
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) && output != "" {
+		return &build.SourceError{Command: "go build " + c.order.main, Output: output}
+	}
+	return fmt.Errorf("running go build %s: %w\n%s", c.order.main, err, output)
 }

@@ -37,9 +37,16 @@ type Builder struct {
 	settled *toolchain // what the go command said about its settings; nil before the first build
 	scratch string     // where the compiled program is; kept, so that an unchanged one is not linked again
 	warm    bool       // whether it has compiled a program already
+	begun   begun
 }
 
-var _ build.Builder = (*Builder)(nil)
+// begun is what Begin began.
+type begun struct {
+	mark        uint64       // of the request
+	compilation *compilation // nil for nothing
+}
+
+var _ build.Beginner = (*Builder)(nil)
 
 // New returns a Builder; bases stays the caller's to close. It does no I/O.
 func New(config appfile.Go, bases *baseimage.Finder) *Builder {
@@ -49,6 +56,7 @@ func New(config appfile.Go, bases *baseimage.Finder) *Builder {
 // Build compiles the main package of r.Dir for r.Platform and makes its image. The same tree gives the same digest
 // wherever the same Go version compiles it and the base is the same.
 func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
+	defer b.abandon() // what it does not go on with
 	if r.Platform.OS != "linux" {
 		return nil, fmt.Errorf("building for %s: only linux images can be built", r.Platform)
 	}
@@ -57,25 +65,70 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 	} else if !info.IsDir() {
 		return nil, errors.New("looking at the source: " + r.Dir + " is not a directory")
 	}
-	tools, err := b.toolchain(ctx, r.Dir)
+	src, order, err := b.order(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	files, err := r.Tree(ctx)
-	if err != nil {
-		return nil, err
-	}
-	src := newSource(files)
-	main, err := findMain(src, r.Dir, b.main(r), tools.context(r.Platform, b.config.Tags))
-	if err != nil {
-		return nil, err
-	}
-	program, err := b.compile(ctx, r, tools, src, main)
+	program, err := b.compile(ctx, r, order)
 	if err != nil {
 		return nil, err
 	}
 	r.Say("making the image")
-	return b.result(ctx, r, src, main, program)
+	return b.result(ctx, r, src, order.main, program)
+}
+
+// Begins is for build.Beginner. The first build is not begun early: it may take long.
+func (b *Builder) Begins() bool { return b.warm }
+
+// Begin is for build.Beginner. It begins nothing where the go command reads more than the folder: what changes there tells
+// nobody of itself.
+func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
+	b.abandon()
+	if !b.warm {
+		return nil
+	}
+	src, order, err := b.order(ctx, r)
+	if err != nil || !b.settled.alone(src, order) {
+		return nil
+	}
+	// Into another file than Build's own: what that made last is still in use when nothing comes of this. It begins as the
+	// same file, so that an unchanged program is not linked again; what is linked takes its place, and leaves the other.
+	program := filepath.Join(b.scratch, "begun")
+	_ = os.Remove(program)
+	_ = os.Link(filepath.Join(b.scratch, "program"), program)
+	c, err := b.settled.compile(ctx, order, program)
+	if err != nil {
+		return nil
+	}
+	b.begun = begun{mark: r.Mark, compilation: c}
+	return c.ended
+}
+
+// abandon ends what Begin began.
+func (b *Builder) abandon() {
+	if b.begun.compilation != nil {
+		b.begun.compilation.abandon()
+	}
+	b.begun = begun{}
+}
+
+// order is how the source is compiled as it is now.
+func (b *Builder) order(ctx context.Context, r build.Request) (*source, order, error) {
+	tools, err := b.toolchain(ctx, r.Dir)
+	if err != nil {
+		return nil, order{}, err
+	}
+	files, err := r.Tree(ctx)
+	if err != nil {
+		return nil, order{}, err
+	}
+	src := newSource(files)
+	main, err := findMain(src, r.Dir, b.main(r), tools.context(r.Platform, b.config.Tags))
+	if err != nil {
+		return nil, order{}, err
+	}
+	hidden, err := src.overlay()
+	return src, tools.order(r, b.config, b.warm, main, hidden), err
 }
 
 // main is the package that the user chose, here or in slipway.yaml.
@@ -86,17 +139,19 @@ func (b *Builder) main(r build.Request) string {
 	return b.config.Main
 }
 
-// Close removes the folder that holds the compiled program.
+// Close ends what Begin began, and removes the folder that holds the compiled program.
 func (b *Builder) Close() error {
+	b.abandon()
 	if b.scratch == "" {
 		return nil
 	}
 	scratch := b.scratch
-	b.scratch = ""
+	b.scratch, b.warm = "", false
 	return os.RemoveAll(scratch)
 }
 
-func (b *Builder) compile(ctx context.Context, r build.Request, tools *toolchain, src *source, main string) (string, error) {
+// compile goes on with what Begin began, or begins.
+func (b *Builder) compile(ctx context.Context, r build.Request, o order) (string, error) {
 	if b.scratch == "" {
 		scratch, err := os.MkdirTemp("", "slipway-build-")
 		if err != nil {
@@ -104,15 +159,24 @@ func (b *Builder) compile(ctx context.Context, r build.Request, tools *toolchain
 		}
 		b.scratch = scratch
 	}
-	overlay, err := src.overlay(filepath.Join(b.scratch, "overlay.json"))
-	if err != nil {
-		return "", err
-	}
 	program := filepath.Join(b.scratch, "program")
-	r.Say("compiling " + main)
-	err = tools.compile(ctx, r, b.config, b.warm, append(overlay, "-o", program, main))
+	r.Say("compiling " + o.main)
+	c := b.begun.compilation
+	if r.Mark == 0 || r.Mark != b.begun.mark || c == nil || !c.order.same(o) {
+		b.abandon()
+		var err error
+		if c, err = b.settled.compile(ctx, o, program); err != nil {
+			return "", err
+		}
+	}
+	err := c.wait(ctx)
+	if err == nil && c.program != program {
+		if err = os.Rename(c.program, program); err != nil {
+			err = fmt.Errorf("keeping the compiled program: %w", err)
+		}
+	}
 	b.warm = b.warm || err == nil
-	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) && len(overlay) > 0 {
+	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) && o.hidden != nil {
 		err = hint.With(err, "files that git or .slipwayignore ignore are not compiled; `!FILE` in .slipwayignore makes one of them source")
 	}
 	return program, err

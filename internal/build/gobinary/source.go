@@ -82,8 +82,8 @@ func (s *source) hidden() ([]string, error) {
 	return names, look(".")
 }
 
-// overlay writes what hides the rest of the folder, and returns the flag for it; none when there is nothing to hide.
-func (s *source) overlay(file string) ([]string, error) {
+// overlay is what hides the rest of the folder from the go command; nil when there is nothing to hide.
+func (s *source) overlay() ([]byte, error) {
 	hidden, err := s.hidden()
 	if err != nil {
 		return nil, fmt.Errorf("looking for what is not source: %w", err)
@@ -95,12 +95,5 @@ func (s *source) overlay(file string) ([]string, error) {
 	for _, name := range hidden {
 		replace[name] = ""
 	}
-	content, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(file, content, 0o600); err != nil {
-		return nil, fmt.Errorf("hiding what is not source: %w", err)
-	}
-	return []string{"-overlay=" + file}, nil
+	return json.Marshal(map[string]any{"Replace": replace})
 }

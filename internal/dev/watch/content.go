@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -43,11 +44,10 @@ func newContent(w *watched, watchAll func() ([]string, error)) (*content, error)
 }
 
 // update looks at paths that were touched. One that is or was a folder stands for the files that are known in it. When
-// an ignore file is among them, what is source is found anew.
-func (c *content) update(touched []string) {
+// an ignore file is among them, what is source is found anew. It says whether any is not what was known of it.
+func (c *content) update(touched []string) (news bool) {
 	if slices.Contains(touched, everything) || slices.ContainsFunc(touched, c.watched.changesRules) {
-		c.updateAll()
-		return
+		return c.updateAll()
 	}
 	var folders []string
 	for _, name := range touched {
@@ -55,16 +55,17 @@ func (c *content) update(touched []string) {
 			folders = append(folders, name+"/")
 			continue
 		}
-		c.look(name)
+		news = c.look(name) || news
 	}
 	if len(folders) == 0 {
-		return
+		return news
 	}
 	for known := range c.files {
 		if slices.ContainsFunc(folders, func(folder string) bool { return strings.HasPrefix(known, folder) }) {
-			c.look(known)
+			news = c.look(known) || news
 		}
 	}
+	return news
 }
 
 func (c *content) isFile(name string) bool {
@@ -72,32 +73,27 @@ func (c *content) isFile(name string) bool {
 	return err == nil && !info.IsDir()
 }
 
-func (c *content) updateAll() {
+func (c *content) updateAll() (news bool) {
 	c.watched.rules.Reread()
 	files, err := c.watchAll()
 	if err != nil {
 		files = nil // the directory is gone, which is waited for; what is known is looked at all the same
 	}
-	for _, name := range files {
-		c.look(name)
+	for _, name := range slices.Concat(files, slices.Collect(maps.Keys(c.files)), slices.Collect(maps.Keys(c.watched.also))) {
+		news = c.look(name) || news
 	}
-	for known := range c.files {
-		c.look(known)
-	}
-	for name := range c.watched.also {
-		c.look(name)
-	}
+	return news
 }
 
-// look compares a file with what is known of it.
-func (c *content) look(name string) {
+// look compares a file with what is known of it, and says whether it is another.
+func (c *content) look(name string) bool {
 	before := c.files[name]
 	now := ""
 	if c.watched.isSource(name, false) {
-		now = mark(c.watched.path(name))
+		now = fingerprint(c.watched.path(name))
 	}
 	if now == before {
-		return
+		return false
 	}
 	if now == "" {
 		delete(c.files, name)
@@ -111,6 +107,7 @@ func (c *content) look(name string) {
 	case given == now:
 		delete(c.given, name)
 	}
+	return true
 }
 
 // changed are the files that are not what they were in the last batch, sorted.
@@ -126,9 +123,9 @@ func (c *content) changed() []string {
 // take makes what is there now the last batch.
 func (c *content) take() { clear(c.given) }
 
-// mark tells the content of a file apart from others, by type, permission to execute and content; "" means that there
+// fingerprint tells the content of a file apart from others, by type, permission to execute and content; "" means that there
 // is no file.
-func mark(full string) string {
+func fingerprint(full string) string {
 	info, err := os.Lstat(full)
 	if err != nil || info.IsDir() {
 		return ""

@@ -38,12 +38,14 @@ func (m *memory) write(files ...string) []string {
 	return names
 }
 
-func (m *memory) update(touched []string) {
+func (m *memory) update(touched []string) (news bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, name := range touched {
+		news = news || m.now[name] != m.disk[name]
 		m.now[name] = m.disk[name]
 	}
+	return news
 }
 
 func (m *memory) changed() []string {
@@ -74,7 +76,7 @@ func collected(t *testing.T, do func(play)) map[time.Duration][]string {
 		defer cancel()
 		start := time.Now()
 		touched, batches, occupied, disk := make(chan []string), make(chan Batch), &atomic.Bool{}, newMemory()
-		go gather(ctx, touched, batches, DefaultQuiet, disk, func(time.Duration) bool { return occupied.Load() })
+		go gather(ctx, touched, batches, Options{Quiet: DefaultQuiet, Expect: func(uint64) {}}, disk, func(time.Duration) bool { return occupied.Load() })
 		go func() {
 			do(play{touch: func(files ...string) { touched <- disk.write(files...) }, occupied: occupied})
 			time.Sleep(10 * time.Second)
@@ -182,7 +184,7 @@ func TestGather(t *testing.T) {
 func TestGatherKeepsWhatIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		touched, batches, disk := make(chan []string), make(chan Batch), newMemory()
-		go gather(t.Context(), touched, batches, DefaultQuiet, disk, func(time.Duration) bool { return false })
+		go gather(t.Context(), touched, batches, Options{Quiet: DefaultQuiet, Expect: func(uint64) {}}, disk, func(time.Duration) bool { return false })
 		for _, file := range []string{"a=1", "b=1", "c=1", "a="} {
 			touched <- disk.write(file)
 			time.Sleep(time.Second)
@@ -209,7 +211,7 @@ func TestGatherKeepsWhatIsNotTaken(t *testing.T) {
 func TestGatherIsNotStarved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		touched, batches, disk := make(chan []string), make(chan Batch), newMemory()
-		go gather(t.Context(), touched, batches, DefaultQuiet, disk, func(time.Duration) bool { return false })
+		go gather(t.Context(), touched, batches, Options{Quiet: DefaultQuiet, Expect: func(uint64) {}}, disk, func(time.Duration) bool { return false })
 		for i := range 1000 {
 			touched <- disk.write(fmt.Sprint("a=", i), fmt.Sprint("b=", i), "c=1")
 			time.Sleep(10 * time.Millisecond)
@@ -233,7 +235,7 @@ func TestGatherIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		touched, batches, disk := make(chan []string), make(chan Batch), newMemory()
 		start := time.Now()
-		go gather(t.Context(), touched, batches, DefaultQuiet, disk, func(idle time.Duration) bool { return idle < staleLock })
+		go gather(t.Context(), touched, batches, Options{Quiet: DefaultQuiet, Expect: func(uint64) {}}, disk, func(idle time.Duration) bool { return idle < staleLock })
 		touched <- disk.write("a=1")
 		<-batches
 		if waited := time.Since(start); waited < staleLock || waited > staleLock+2*recheck {
@@ -242,4 +244,110 @@ func TestGatherIdle(t *testing.T) {
 		close(touched)
 		<-batches
 	})
+}
+
+// TestGatherExpects has the batch of a single save told of before it is quiet, and only that.
+func TestGatherExpects(t *testing.T) {
+	const ms = time.Millisecond
+	tests := []struct {
+		name string
+		do   func(p play, write func(string))
+		want []string
+	}{
+		{"a save", func(p play, _ func(string)) { p.touch("a=1") }, []string{"5ms expect 1", "25ms [a] 1"}},
+		{
+			"a save that keeps a copy beside it",
+			func(p play, _ func(string)) { p.touch("4913=", "a~=", "a=1") },
+			[]string{"5ms expect 1", "75ms [a] 1"},
+		},
+		{
+			"a save in two steps",
+			func(p play, _ func(string)) {
+				p.touch("a=1")
+				time.Sleep(10 * ms)
+				p.touch("a=2")
+			},
+			[]string{"5ms expect 1", "15ms expect 2", "35ms [a] 2"},
+		},
+		{
+			"a save and another one",
+			func(p play, _ func(string)) {
+				p.touch("a=1")
+				time.Sleep(10 * ms)
+				p.touch("b=1")
+			},
+			[]string{"5ms expect 1", "60ms [a b]"},
+		},
+		{
+			"a change that nobody told of",
+			func(p play, write func(string)) {
+				p.touch("a=1")
+				time.Sleep(10 * ms)
+				write("a=2")
+			},
+			[]string{"5ms expect 1", "25ms [a]"},
+		},
+		{"nothing new", func(p play, _ func(string)) { p.touch("a=") }, nil},
+		{
+			"a save that is undone",
+			func(p play, _ func(string)) {
+				p.touch("a=1")
+				time.Sleep(10 * ms)
+				p.touch("a=")
+			},
+			[]string{"5ms expect 1"},
+		},
+		{
+			"saves in a row",
+			func(p play, _ func(string)) {
+				p.touch("a=1")
+				time.Sleep(100 * ms)
+				p.touch("a=2")
+			},
+			[]string{"5ms expect 1", "25ms [a] 1", "150ms [a]"},
+		},
+		{"several at once", func(p play, _ func(string)) { p.touch("a=1", "b=1") }, []string{"50ms [a b]"}},
+		{
+			"git is busy",
+			func(p play, _ func(string)) {
+				p.occupied.Store(true)
+				p.touch("a=1")
+				time.Sleep(10 * ms)
+				p.occupied.Store(false)
+			},
+			[]string{"25ms [a]"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				start := time.Now()
+				touched, batches, occupied, disk := make(chan []string), make(chan Batch), &atomic.Bool{}, newMemory()
+				disk.write("4913=", "a~=", "a=", "b=")
+				disk.update([]string{"4913", "a~", "a", "b"})
+				disk.take()
+				var got []string
+				say := func(what string) { got = append(got, time.Since(start).String()+" "+what) }
+				o := Options{Quiet: DefaultQuiet, Expect: func(mark uint64) { say(fmt.Sprint("expect ", mark)) }}
+				go gather(ctx, touched, batches, o, disk, func(time.Duration) bool { return occupied.Load() })
+				go func() {
+					test.do(play{touch: func(files ...string) { touched <- disk.write(files...) }, occupied: occupied}, func(file string) { disk.write(file) })
+					time.Sleep(10 * time.Second)
+					close(touched)
+				}()
+				for batch := range batches {
+					what := fmt.Sprint(batch.Files)
+					if batch.Mark != 0 {
+						what += fmt.Sprint(" ", batch.Mark)
+					}
+					say(what)
+				}
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }

@@ -52,7 +52,7 @@ func (s *source) look() (touched []string, err error) {
 		before, known := s.before[name]
 		settled := start.Sub(one.modified) > grain
 		if !settled || before.mark != "" {
-			one.mark = mark(s.watched.path(name))
+			one.mark = fingerprint(s.watched.path(name))
 		}
 		if !known || one != before {
 			touched = append(touched, name)

@@ -22,6 +22,9 @@ type Batch struct {
 	// Files are the paths, relative to the directory, with slashes and sorted, of what was written, made or removed since
 	// the batch before. Those of Options.Also begin with "../" where they are elsewhere.
 	Files []string
+	// Mark is the one with which Options.Expect was told of this batch, nothing having been touched since; 0 for one that
+	// it was not told of.
+	Mark uint64
 }
 
 // Options of Watch. The zero value is good.
@@ -34,6 +37,9 @@ type Options struct {
 	Ignore []string
 	// Also are files, as paths, whose changes count wherever they are, whether they are there yet or not.
 	Also []string
+	// Expect is told that a single save seems to be over, and its Batch to come once it has been quiet, with the mark that
+	// the batch then has; the next save has another one. It must return at once. nil is allowed.
+	Expect func(mark uint64)
 	// Warn is told when changes are found by looking instead of being told, once, and when the directory has gone away;
 	// nil is allowed. It is called from goroutines of Watch, one at a time.
 	Warn func(string)
@@ -61,6 +67,9 @@ func watch(ctx context.Context, dir string, o Options, remote func(string) strin
 	}
 	if o.Warn == nil {
 		o.Warn = func(string) {}
+	}
+	if o.Expect == nil {
+		o.Expect = func(uint64) {}
 	}
 	if info, err := os.Stat(dir); err != nil {
 		return nil, err
@@ -96,7 +105,7 @@ func watch(ctx context.Context, dir string, o Options, remote func(string) strin
 		defer source.close()
 		source.run(ctx, touched)
 	}()
-	go gather(ctx, touched, batches, o.Quiet, content, occupied{w}.now)
+	go gather(ctx, touched, batches, o, content, occupied{w}.now)
 	return batches, nil
 }
 

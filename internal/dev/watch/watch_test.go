@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"slipway.dev/slipway/internal/tree"
 )
 
 func write(t *testing.T, dir, name, content string) {
@@ -343,5 +345,62 @@ func TestLookInsteadIsSaidOnce(t *testing.T) {
 	next(t, batches, "a")
 	if said != 1 {
 		t.Errorf("it was said %d times, want once", said)
+	}
+}
+
+// TestWatchExpects saves a real file: it is told of before its batch, with the batch's mark.
+func TestWatchExpects(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", "1")
+	expected := make(chan uint64, 10)
+	batches, err := Watch(t.Context(), dir, Options{Quiet: time.Second, Expect: func(mark uint64) { expected <- mark }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, dir, "a", "2")
+	limit := time.After(patience)
+	var mark uint64
+	select {
+	case mark = <-expected:
+	case <-limit:
+		t.Fatal("nothing was expected")
+	}
+	select {
+	case batch := <-batches:
+		if diff := cmp.Diff(Batch{Files: []string{"a"}, Mark: mark}, batch); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	case <-limit:
+		t.Fatal("there is no batch")
+	}
+}
+
+// TestContentTellsOfNews asks for what it was told of, and for what it was not.
+func TestContentTellsOfNews(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "a", "1")
+	write(t, dir, "in/b", "1")
+	rules, err := tree.NewRules(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &watched{rules: rules, root: rules.Root()}
+	if err := w.name(nil); err != nil {
+		t.Fatal(err)
+	}
+	c, err := newContent(w, func() ([]string, error) { return []string{"a", "in/b"}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, touched := range []string{"a", "in", everything} {
+		if c.update([]string{touched}) {
+			t.Errorf("%s: nothing has changed, and it tells of news", touched)
+		}
+		write(t, dir, "a", "for "+touched)
+		write(t, dir, "in/b", "for "+touched)
+		if !c.update([]string{touched}) {
+			t.Errorf("%s: it tells of no news", touched)
+		}
+		c.update([]string{everything})
 	}
 }
