@@ -221,7 +221,7 @@ func config(name environment.Name, o Options) *v1alpha4.Cluster {
 		// be added to a running node.
 		ContainerdConfigPatches: []string{
 			"[plugins.\"io.containerd.grpc.v1.cri\".registry]\n  config_path = \"/etc/containerd/certs.d\"\n",
-			statsPatch,
+			StatsPatch,
 		},
 	}
 	if o.RestrictOOMScore {
@@ -232,21 +232,33 @@ func config(name environment.Name, o Options) *v1alpha4.Cluster {
 		kubelet += "failCgroupV1: false\n"
 		c.KubeadmConfigPatches = append(c.KubeadmConfigPatches, kubelet)
 	}
-	c.KubeadmConfigPatches = append(c.KubeadmConfigPatches, controlPlanePatch)
+	c.KubeadmConfigPatches = append(c.KubeadmConfigPatches, ControlPlanePatch)
 	v1alpha4.SetDefaultsCluster(c)
 	return c
 }
 
-// statsPatch has containerd look at what each container uses every ten seconds, as often as the kubelet does, and not every
+// StatsPatch has containerd look at what each container uses every ten seconds, as often as the kubelet does, and not every
 // second, as containerd does by itself from v2.4 on: it asks every shim of the node, and nobody reads the answers, as the
 // kubelet of these nodes counts for itself. An older containerd does not know the setting, and passes it over.
-const statsPatch = "[plugins.\"io.containerd.cri.v1.runtime\"]\n  stats_collect_period = \"10s\"\n"
+const StatsPatch = "[plugins.\"io.containerd.cri.v1.runtime\"]\n  stats_collect_period = \"10s\"\n"
 
-// controlPlanePatch saves some four seconds between kubeadm's end and the first pod. There is one of each program, so
+// ServerCollection is how rarely the API server collects garbage: what GOGC is in its environment. See ADR 8.
+const ServerCollection = "150"
+
+// ControlPlanePatch changes what kubeadm makes of the control plane.
+//
+// It saves some four seconds between kubeadm's end and the first pod: there is one of each program, and
 // none needs to be elected: an election that begins before the API server answers is tried again two seconds later.
 // The controller manager's own limit of 20 requests a second is for clusters that many share; its start alone asks
 // more of discovery. kind takes this form of extraArgs for every version of kubeadm's API.
-const controlPlanePatch = `kind: ClusterConfiguration
+//
+// The environment is of kubeadm's API v1beta4, which kind uses from Kubernetes 1.36 on; an older kubeadm warns, and passes
+// it over.
+const ControlPlanePatch = `kind: ClusterConfiguration
+apiServer:
+  extraEnvs:
+  - name: GOGC
+    value: "` + ServerCollection + `"
 controllerManager:
   extraArgs:
     leader-elect: "false"

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -19,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"slipway.dev/slipway/bootstrap/cluster"
 )
 
 // server is an API server of its own, without nodes and controllers.
@@ -36,6 +39,13 @@ func (b *bench) startServer(ctx context.Context) (*server, error) {
 		ErrorIfCRDPathMissing:    true,
 		ControlPlaneStartTimeout: time.Minute,
 	}
+	// As slipway sets up an environment's.
+	program := filepath.Join(b.work, "kube-apiserver")
+	script := fmt.Sprintf("#!/bin/sh\nGOGC=%s exec '%s' \"$@\"\n", cluster.ServerCollection, filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "kube-apiserver"))
+	if err := os.WriteFile(program, []byte(script), 0o755); err != nil { //nolint:gosec // it is to be executed
+		return nil, err
+	}
+	environment.ControlPlane.GetAPIServer().Path = program
 	config, err := environment.Start()
 	if err != nil {
 		return nil, fmt.Errorf("starting an API server (scripts/bench.sh sets KUBEBUILDER_ASSETS): %w", err)

@@ -7,42 +7,33 @@ import (
 	"os/exec"
 	"path/filepath"
 	"time"
+
+	"sigs.k8s.io/kind/pkg/apis/config/v1alpha4"
+	"sigs.k8s.io/yaml"
+
+	"slipway.dev/slipway/bootstrap/cluster"
 )
 
-// bareConfig asks kind for nothing but that the cluster starts on any machine: what whoever has no slipway has.
-const bareConfig = kubeletAnywhere + containerdAnywhere
-
-// tunedConfig is what slipway asks of kind, as far as it makes a cluster faster or slower.
-const tunedConfig = kubeletAnywhere + `- |
-  kind: ClusterConfiguration
-  controllerManager:
-    extraArgs:
-      leader-elect: "false"
-      kube-api-qps: "200"
-      kube-api-burst: "400"
-  scheduler:
-    extraArgs:
-      leader-elect: "false"
-` + containerdAnywhere + `- |
-  [plugins."io.containerd.cri.v1.runtime"]
-    stats_collect_period = "10s"
-`
-
-// The kubelet may run with cgroup v1, and containerd without CAP_SYS_RESOURCE.
-const (
-	kubeletAnywhere = `kind: Cluster
-apiVersion: kind.x-k8s.io/v1alpha4
-kubeadmConfigPatches:
-- |
-  kind: KubeletConfiguration
-  failCgroupV1: false
-`
-	containerdAnywhere = `containerdConfigPatches:
-- |
-  [plugins."io.containerd.grpc.v1.cri"]
-    restrict_oom_score_adj = true
-`
-)
+// kindConfig is a file that asks kind for a cluster that starts on any machine, where the kubelet may have cgroup v1 and
+// containerd no CAP_SYS_RESOURCE: what whoever has no slipway has. One that is tuned has all that makes slipway's cluster
+// faster or slower, too.
+func (b *bench) kindConfig(tuned bool) (string, error) {
+	c := v1alpha4.Cluster{
+		TypeMeta:                v1alpha4.TypeMeta{APIVersion: "kind.x-k8s.io/v1alpha4", Kind: "Cluster"},
+		KubeadmConfigPatches:    []string{"kind: KubeletConfiguration\nfailCgroupV1: false\n"},
+		ContainerdConfigPatches: []string{"[plugins.\"io.containerd.grpc.v1.cri\"]\n  restrict_oom_score_adj = true\n"},
+	}
+	if tuned {
+		c.KubeadmConfigPatches = append(c.KubeadmConfigPatches, cluster.ControlPlanePatch)
+		c.ContainerdConfigPatches = append(c.ContainerdConfigPatches, cluster.StatsPatch)
+	}
+	content, err := yaml.Marshal(c)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(b.work, "kind.yaml")
+	return path, os.WriteFile(path, content, 0o600)
+}
 
 const nodeImage = "kindest/node:v1.36.3"
 
@@ -75,8 +66,8 @@ func measureUp(ctx context.Context, b *bench) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(b.work, "kind.yaml")
-	if err := os.WriteFile(config, []byte(tunedConfig), 0o600); err != nil {
+	config, err := b.kindConfig(true)
+	if err != nil {
 		return nil, err
 	}
 	defer func() {

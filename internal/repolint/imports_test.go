@@ -94,7 +94,7 @@ var law = map[string][]string{
 
 	// Programs that call slipway from outside, and helpers of the build.
 	"internal/e2e":   {"internal/environment", "internal/kube"},
-	"internal/bench": {"embedded", "internal/appfile", "internal/build/...", "internal/environment", "internal/kube", "registry"},
+	"internal/bench": {"bootstrap/cluster", "embedded", "internal/appfile", "internal/build/...", "internal/environment", "internal/kube", "registry"},
 	"scripts/...":    {"internal/build/..."},
 	"examples/...":   nil,
 }
