@@ -115,8 +115,11 @@ func (c *compilation) wait(ctx context.Context) error {
 		c.abandon()
 		return ctx.Err()
 	}
-	if c.err == nil {
+	switch {
+	case c.err == nil:
 		return nil
+	case ctx.Err() != nil: // which ended it
+		return ctx.Err()
 	}
 	return c.explain(c.err)
 }
