@@ -45,7 +45,7 @@ type Build struct {
 type Go struct {
 	Main    string            `yaml:"main" doc:"The main package, such as ./cmd/server. Default: the only one."`
 	Tags    []string          `yaml:"tags" doc:"Build tags, added to those of GOFLAGS."`
-	LDFlags []string          `yaml:"ldflags" doc:"Flags of the linker. Default: -s -w."`
+	LDFlags []string          `yaml:"ldflags" doc:"Flags of the linker, beside -buildid=, which leaves out an ID that is of no use in an image. Default: -s -w."`
 	Flags   []string          `yaml:"flags" doc:"Further flags of go build, such as -race or -gcflags=-N."`
 	Env     map[string]string `yaml:"env" doc:"Environment of go build, such as GOEXPERIMENT. The platform is the node's, and there is no cgo."`
 	Base    string            `yaml:"base" doc:"What lies below the program: an image's name, a folder with an OCI layout (a path that begins with ./, ../ or /), or scratch for nothing. Default: certificates, time zones and a user, of slipway's."`

@@ -35,6 +35,15 @@ type Beginner interface {
 	Begin(ctx context.Context, r Request) (ended <-chan struct{})
 }
 
+// Learner is a Builder that can learn from a build how to do the next ones with less.
+type Learner interface {
+	Builder
+	// Learn uses the time until the next build for that, and does not wait for its end, for which ended is closed; nil says
+	// that there is nothing to learn. The next Build or Begin ends it, and so do Close and the end of ctx. Learn must not
+	// overlap a Build or a Begin.
+	Learn(ctx context.Context) (ended <-chan struct{})
+}
+
 // Request says what to build.
 type Request struct {
 	Dir      string      // the source directory

@@ -86,6 +86,7 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	if err := a.keep(a, report); err != nil {
 		a.progress.Warn("%v", explain(err))
 	}
+	a.learn(ctx)
 	if err == nil {
 		a.forwards.point(report.pod)
 		a.showAddresses(report)

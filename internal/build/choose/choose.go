@@ -37,7 +37,10 @@ type Builder struct {
 	said    string        // the choice that was told last
 }
 
-var _ build.Beginner = (*Builder)(nil)
+var (
+	_ build.Beginner = (*Builder)(nil)
+	_ build.Learner  = (*Builder)(nil)
+)
 
 // New returns a Builder. It does no I/O.
 func New(o Options) *Builder {
@@ -82,6 +85,14 @@ func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
 		return nil
 	}
 	return b.inner.(build.Beginner).Begin(ctx, r)
+}
+
+// Learn is for build.Learner: the builder learns that was used last.
+func (b *Builder) Learn(ctx context.Context) <-chan struct{} {
+	if inner, can := b.inner.(build.Learner); can {
+		return inner.Learn(ctx)
+	}
+	return nil
 }
 
 // choose finds the builder, and lists the source for it.

@@ -185,14 +185,15 @@ func TestBeginKeepsTheProgram(t *testing.T) {
 	}
 }
 
-// TestBeginLinksWhatChanged saves what is in the program, and what is not.
+// TestBeginLinksWhatChanged saves what is in the program, and what is not, once it is known what is.
 func TestBeginLinksWhatChanged(t *testing.T) {
-	dir := unpack(t, hello)
+	dir := unpack(t, hello+"-- README.md --\n")
 	b := newBuilder(t)
 	built, err := b.Build(t.Context(), request(dir))
 	if err != nil {
 		t.Fatal(err)
 	}
+	learn(t, b)
 	for i, test := range []struct {
 		name, content string
 		want          bool // whether it is the same file after

@@ -14,6 +14,7 @@ import (
 
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
+	"slipway.dev/slipway/internal/build/gobinary/direct"
 	"slipway.dev/slipway/internal/build/process"
 )
 
@@ -60,49 +61,80 @@ func (o order) same(other order) bool {
 		slices.Equal(o.arguments, other.arguments) && slices.Equal(o.env, other.env)
 }
 
-// compilation is a go command that is under way.
+// compilation is a program that is being made.
 type compilation struct {
 	order   order
-	program string // the file that it makes
+	program string // the file
 	end     context.CancelFunc
 	ended   chan struct{}
-	err     error        // once ended is closed
-	said    bytes.Buffer // the same
+	// What follows is there once ended is closed.
+	err    error
+	said   bytes.Buffer // by the go command
+	state  direct.State // of the program; "" where the go command made it
+	gaveUp error        // why the plan did not make it; nil where it did, and where there is none
 }
 
-// compile starts the go command, which ends with ctx. What hides what is not source, and what the go command would leave
-// behind when it is ended early, is beside the program.
-func (t *toolchain) compile(ctx context.Context, o order, program string) (*compilation, error) {
-	arguments := o.arguments
-	if o.hidden != nil {
-		overlay := program + ".overlay.json"
-		if err := os.WriteFile(overlay, o.hidden, 0o600); err != nil {
-			return nil, fmt.Errorf("hiding what is not source: %w", err)
-		}
-		arguments = slices.Concat(arguments, []string{"-overlay=" + overlay})
-	}
-	weak := []string{o.weak}
-	if t.temporary == "" {
-		work := program + ".work"
-		if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
-			return nil, fmt.Errorf("making a folder to build in: %w", err)
-		}
-		weak = append(weak, "GOTMPDIR="+work)
-	}
+// compile makes the program, until ctx ends: as the plan says, and where that is nil or gives up, with the go command. have
+// is what the program was made of that is there.
+func (t *toolchain) compile(ctx context.Context, o order, program string, plan *plan, have direct.State) (*compilation, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &compilation{order: o, program: program, end: cancel, ended: make(chan struct{})}
-	cmd := process.Command(ctx, t.program, slices.Concat(arguments, []string{"-o", program, o.main})...)
-	cmd.Dir, cmd.Env = o.dir, slices.Concat(weak, os.Environ(), o.env)
-	cmd.Stdout, cmd.Stderr = &c.said, &c.said
-	if err := cmd.Start(); err != nil {
+	cmd, err := t.goBuild(ctx, o, program)
+	if err != nil {
 		cancel()
-		return nil, c.explain(err)
+		return nil, err
 	}
+	cmd.Stdout, cmd.Stderr = &c.said, &c.said
 	go func() {
 		defer close(c.ended)
-		c.err = cmd.Wait()
+		if plan != nil {
+			if c.state, c.gaveUp = plan.follow(ctx, program, have); c.gaveUp == nil {
+				return
+			}
+		}
+		c.err = cmd.Run()
 	}()
 	return c, nil
+}
+
+// goBuild is the go command, which ends with ctx. What hides what is not source, and what the go command would leave behind
+// when it is ended early, is beside the program.
+func (t *toolchain) goBuild(ctx context.Context, o order, program string) (*exec.Cmd, error) {
+	arguments, err := o.hiding(program)
+	if err != nil {
+		return nil, err
+	}
+	weak, err := t.weak(o, program)
+	if err != nil {
+		return nil, err
+	}
+	cmd := process.Command(ctx, t.program, slices.Concat(arguments, []string{"-o", program, o.main})...)
+	cmd.Dir, cmd.Env = o.dir, slices.Concat(weak, os.Environ(), o.env)
+	return cmd, nil
+}
+
+// hiding are the arguments with those that hide what is not source, for which there is a file beside the program.
+func (o order) hiding(program string) ([]string, error) {
+	if o.hidden == nil {
+		return o.arguments, nil
+	}
+	overlay := program + ".overlay.json"
+	if err := os.WriteFile(overlay, o.hidden, 0o600); err != nil {
+		return nil, fmt.Errorf("hiding what is not source: %w", err)
+	}
+	return slices.Concat(o.arguments, []string{"-overlay=" + overlay}), nil
+}
+
+// weak are the variables that the user's own win over.
+func (t *toolchain) weak(o order, program string) ([]string, error) {
+	if t.temporary != "" {
+		return []string{o.weak}, nil
+	}
+	work := program + ".work"
+	if err := errors.Join(os.RemoveAll(work), os.Mkdir(work, 0o700)); err != nil {
+		return nil, fmt.Errorf("making a folder to build in: %w", err)
+	}
+	return []string{o.weak, "GOTMPDIR=" + work}, nil
 }
 
 // wait waits until the program is there. When ctx ends before, so does the go command. What the compiler complains about

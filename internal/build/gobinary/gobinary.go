@@ -38,6 +38,7 @@ type Builder struct {
 	scratch string     // where the compiled program is; kept, so that an unchanged one is not linked again
 	warm    bool       // whether it has compiled a program already
 	begun   begun
+	learnt  learnt
 }
 
 // begun is what Begin began.
@@ -46,7 +47,10 @@ type begun struct {
 	compilation *compilation // nil for nothing
 }
 
-var _ build.Beginner = (*Builder)(nil)
+var (
+	_ build.Beginner = (*Builder)(nil)
+	_ build.Learner  = (*Builder)(nil)
+)
 
 // New returns a Builder; bases stays the caller's to close. It does no I/O.
 func New(config appfile.Go, bases *baseimage.Finder) *Builder {
@@ -69,7 +73,7 @@ func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, er
 	if err != nil {
 		return nil, err
 	}
-	program, err := b.compile(ctx, r, order)
+	program, err := b.compile(ctx, r, src, order)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +98,11 @@ func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
 	// Into another file than Build's own: what that made last is still in use when nothing comes of this. It begins as the
 	// same file, so that an unchanged program is not linked again; what is linked takes its place, and leaves the other.
 	program := filepath.Join(b.scratch, "begun")
-	_ = os.Remove(program)
-	_ = os.Link(filepath.Join(b.scratch, "program"), program)
-	c, err := b.settled.compile(ctx, order, program)
+	have := b.learnt.program
+	if err := errors.Join(os.RemoveAll(program), os.Link(filepath.Join(b.scratch, "program"), program)); err != nil {
+		have = ""
+	}
+	c, err := b.settled.compile(ctx, order, program, b.plan(src, order), have)
 	if err != nil {
 		return nil
 	}
@@ -104,8 +110,9 @@ func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
 	return c.ended
 }
 
-// abandon ends what Begin began.
+// abandon ends what Begin and Learn began.
 func (b *Builder) abandon() {
+	b.endLesson()
 	if b.begun.compilation != nil {
 		b.begun.compilation.abandon()
 	}
@@ -139,19 +146,19 @@ func (b *Builder) main(r build.Request) string {
 	return b.config.Main
 }
 
-// Close ends what Begin began, and removes the folder that holds the compiled program.
+// Close ends what Begin and Learn began, and removes the folder that holds the compiled program.
 func (b *Builder) Close() error {
 	b.abandon()
 	if b.scratch == "" {
 		return nil
 	}
 	scratch := b.scratch
-	b.scratch, b.warm = "", false
+	b.scratch, b.warm, b.learnt = "", false, learnt{}
 	return os.RemoveAll(scratch)
 }
 
 // compile goes on with what Begin began, or begins.
-func (b *Builder) compile(ctx context.Context, r build.Request, o order) (string, error) {
+func (b *Builder) compile(ctx context.Context, r build.Request, src *source, o order) (string, error) {
 	if b.scratch == "" {
 		scratch, err := os.MkdirTemp("", "slipway-build-")
 		if err != nil {
@@ -164,8 +171,12 @@ func (b *Builder) compile(ctx context.Context, r build.Request, o order) (string
 	c := b.begun.compilation
 	if r.Mark == 0 || r.Mark != b.begun.mark || c == nil || !c.order.same(o) {
 		b.abandon()
+		have := b.learnt.program
+		if _, err := os.Lstat(program); err != nil {
+			have = ""
+		}
 		var err error
-		if c, err = b.settled.compile(ctx, o, program); err != nil {
+		if c, err = b.settled.compile(ctx, o, program, b.plan(src, o), have); err != nil {
 			return "", err
 		}
 	}
@@ -175,7 +186,10 @@ func (b *Builder) compile(ctx context.Context, r build.Request, o order) (string
 			err = fmt.Errorf("keeping the compiled program: %w", err)
 		}
 	}
-	b.warm = b.warm || err == nil
+	if err == nil {
+		b.warm = true
+		b.note(src, c)
+	}
 	if wrong := (*build.SourceError)(nil); errors.As(err, &wrong) && o.hidden != nil {
 		err = hint.With(err, "files that git or .slipwayignore ignore are not compiled; `!FILE` in .slipwayignore makes one of them source")
 	}

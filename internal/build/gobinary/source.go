@@ -14,7 +14,8 @@ import (
 // source is the file set that is compiled. What lies in the folder beside it (files that git ignores, say) is hidden
 // from the go command with an overlay, so that the program is of the source alone.
 type source struct {
-	dir     string // without symbolic links, as the go command sees it
+	dir     string   // without symbolic links, as the go command sees it
+	names   []string // of the files, sorted
 	files   map[string]bool
 	folders map[string]bool // that hold a source file, at any depth; "." is the top
 }
@@ -22,6 +23,7 @@ type source struct {
 func newSource(t *tree.Tree) *source {
 	s := &source{dir: t.Root(), files: map[string]bool{}, folders: map[string]bool{".": true}}
 	for _, f := range t.Files {
+		s.names = append(s.names, f.Name)
 		s.files[f.Name] = true
 		for parent := path.Dir(f.Name); !s.folders[parent]; parent = path.Dir(parent) {
 			s.folders[parent] = true

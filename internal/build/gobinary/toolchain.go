@@ -71,15 +71,29 @@ func (t *toolchain) flag(name string) string {
 	return ""
 }
 
-// arguments of the build. What names this machine or its time stays out of the program; the symbol table, which only
-// debuggers read, does too, unless the user's settings speak of the linker.
+// withoutID leaves the go command's build ID out of the program: it is of how the parts were compiled, and would be the only
+// difference between what the go command makes and what a plan does.
+const withoutID = "-buildid="
+
+// ldflags are the linker's flags. The symbol table, which only debuggers read, is not made, unless the user's settings speak
+// of the linker; nil where those are not slipway's.
+func (t *toolchain) ldflags(config appfile.Go) []string {
+	switch {
+	case strings.Contains(strings.Join(config.LDFlags, " "), "-buildid"):
+		return config.LDFlags
+	case len(config.LDFlags) > 0:
+		return append(slices.Clone(config.LDFlags), withoutID)
+	case t.flag("ldflags") == "":
+		return []string{"-s", "-w", withoutID}
+	}
+	return nil
+}
+
+// arguments of the build. What names this machine or its time stays out of the program.
 func (t *toolchain) arguments(config appfile.Go) []string {
 	arguments := []string{"build", "-trimpath", "-buildvcs=false"}
-	switch {
-	case len(config.LDFlags) > 0:
-		arguments = append(arguments, "-ldflags="+strings.Join(config.LDFlags, " "))
-	case t.flag("ldflags") == "":
-		arguments = append(arguments, "-ldflags=-s -w")
+	if flags := t.ldflags(config); flags != nil {
+		arguments = append(arguments, "-ldflags="+strings.Join(flags, " "))
 	}
 	if len(config.Tags) > 0 { // a flag wins over GOFLAGS, so that both must be in it
 		tags := config.Tags

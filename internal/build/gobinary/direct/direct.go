@@ -1,0 +1,251 @@
+// Package direct makes a Go program again with the compiler and the linker alone. Of a small rebuild the go command takes a
+// third to find out that nothing else has changed, and more of a program with many packages; who watches the files knows it
+// already. A Plan is what the go command said the program is made of. It is used only where it has once made the very bytes
+// that the go command made, and only for changes that leave the rest of what the go command would find as it was: those
+// below the imports of Go files. For everything else it gives up, and says so; it never guesses.
+//
+// It does not decide when the go command is run instead, and knows nothing of images.
+package direct
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+)
+
+var (
+	// ErrUnfit says that a plan is not, or no longer, of the program that the source makes, or that there can be none.
+	ErrUnfit = errors.New("no plan fits the source")
+	// ErrUnproven says that what has changed is in a package for which the plan has not made the go command's bytes yet.
+	ErrUnproven = errors.New("a package that was not compiled without the go command yet has changed")
+	// ErrDiffers says that a plan does not make the bytes that the go command makes.
+	ErrDiffers = errors.New("the program is not the one that the go command makes")
+)
+
+// mostCompiled is how many packages are compiled at most without the go command, which compiles several at once.
+const mostCompiled = 16
+
+// Query says which program is meant, and how the go command makes it.
+type Query struct {
+	Go      string   // the go command
+	Dir     string   // the source, absolute and without symbolic links; its module is at the top
+	Main    string   // the main package, as the go command is told
+	Flags   []string // of the go command, with those that choose the files; the linker's must have -buildid=
+	LDFlags []string // those of the linker
+	Env     []string // the whole environment of the go command
+	Scratch string   // a folder of the plan's own; need not exist
+}
+
+// State is what a program was made of: two programs of one plan with the same State are the same. The zero value is that
+// of a program of which this is not known.
+type State string
+
+// Plan is how one program is made. It is not safe for concurrent use.
+type Plan struct {
+	query    Query
+	tools    tools
+	names    []string          // of all that was source when it was learned, sorted
+	fixed    map[string]sum    // files of the source that must stay as they are
+	files    map[string]file   // those that are compiled or embedded, and may change
+	heads    map[string]string // Go files that are not compiled, for what stands in their heads
+	packages []*pack           // of the source, each after those that it imports; the last is main
+	exports  map[string]string // archives of all other packages, by import path
+	modules  string            // what the linker writes into the program about its modules
+}
+
+// pack is a package of the source.
+type pack struct {
+	path      string   // of its import
+	dir       string   // in the source, with slashes
+	files     []string // its Go files, without the folder
+	embedded  []string // its embedded files, without the folder and with slashes
+	patterns  []string // what embeds them
+	language  string   // such as go1.24
+	debug     string   // the default of GODEBUG; of main packages
+	main      bool
+	plain     bool // whether it is made of nothing else
+	proven    bool
+	stale     bool // whether its archive is of other files than those of the mirror, or of other imports
+	archive   string
+	importers []*pack // those that import it themselves
+}
+
+type sum [sha256.Size]byte
+
+// file is a file as it was last seen, which is how it is in the mirror. An embedded one can be of several packages.
+type file struct {
+	of   []*pack
+	head string // what must stay of it; "" of an embedded one
+	sum  sum
+}
+
+// Learn asks the go command what the program is made of whose source has just the files of these names, sorted, and proves
+// it on program, the file that the go command made of it. ErrDiffers is also what is said when the source has changed since.
+func Learn(ctx context.Context, q Query, names []string, program string) (*Plan, error) {
+	p := &Plan{query: q, names: names, fixed: map[string]sum{}, files: map[string]file{}, heads: map[string]string{}, exports: map[string]string{}}
+	if err := os.RemoveAll(q.Scratch); err != nil {
+		return nil, fmt.Errorf("making a folder for the plan: %w", err)
+	}
+	if err := p.ask(ctx); err != nil {
+		return nil, err
+	}
+	if err := p.askModules(program); err != nil {
+		return nil, err
+	}
+	if err := p.mirrorAll(); err != nil {
+		return nil, err
+	}
+	few := len(p.packages) <= mostCompiled
+	for _, one := range p.packages {
+		one.stale = one.plain && (few || one.main)
+	}
+	return p, p.prove(ctx, program)
+}
+
+// Prove has the plan make the program of the source as it is, and compares that with program. What is compiled for it is
+// proven from then on.
+func (p *Plan) Prove(ctx context.Context, names []string, program string) error {
+	news, err := p.news(names)
+	if err != nil {
+		return err
+	}
+	if err := p.take(news); err != nil {
+		return err
+	}
+	return p.prove(ctx, program)
+}
+
+func (p *Plan) prove(ctx context.Context, program string) error {
+	if !p.main().plain {
+		return fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, p.main().path)
+	}
+	var compiled []*pack
+	for _, one := range p.packages {
+		if one.stale {
+			compiled = append(compiled, one)
+		}
+	}
+	made := p.file("proof")
+	defer os.Remove(made)
+	if _, err := p.build(ctx, made, ""); err != nil {
+		return err
+	}
+	if same, err := sameContent(made, program); err != nil || !same {
+		return errors.Join(err, ErrDiffers)
+	}
+	for _, one := range compiled {
+		one.proven = true
+	}
+	return nil
+}
+
+// Make makes the program of the source as it is, whose files have these names, sorted. have is what the file was made of
+// that is there, and is kept where that is still so. Another error than ErrUnfit and ErrUnproven is the compiler's or the
+// linker's; the go command says it better. The file is replaced as a whole, or left.
+func (p *Plan) Make(ctx context.Context, names []string, file string, have State) (State, error) {
+	news, err := p.news(names)
+	if err != nil {
+		return "", err
+	}
+	compiled := affected(news)
+	for _, one := range p.packages {
+		if (compiled[one] || one.stale) && !one.proven {
+			return "", fmt.Errorf("%w: %s", ErrUnproven, one.path)
+		}
+	}
+	if err := p.take(news); err != nil {
+		return "", err
+	}
+	return p.build(ctx, file, have)
+}
+
+// State is what the program is made of that Make or Prove made last.
+func (p *Plan) State() State {
+	all := sha256.New()
+	for _, one := range p.packages {
+		for _, name := range one.all() {
+			is := p.files[name]
+			_, _ = all.Write(is.sum[:])
+		}
+	}
+	return State(hex.EncodeToString(all.Sum(nil)))
+}
+
+// all are the names of its files in the source.
+func (one *pack) all() []string {
+	var names []string
+	for _, name := range slices.Concat(one.files, one.embedded) {
+		names = append(names, path.Join(one.dir, name))
+	}
+	return names
+}
+
+func (p *Plan) main() *pack { return p.packages[len(p.packages)-1] }
+
+// file is a path in the plan's folder.
+func (p *Plan) file(name string) string { return filepath.Join(p.query.Scratch, name) }
+
+// build brings up to date what is stale, and links.
+func (p *Plan) build(ctx context.Context, file string, have State) (State, error) {
+	for i, one := range p.packages {
+		if !one.stale {
+			continue
+		}
+		if err := p.compile(ctx, one, p.file(fmt.Sprintf("%d.a", i))); err != nil {
+			return "", err
+		}
+		one.stale = false
+	}
+	state := p.State()
+	if state == have {
+		return state, nil
+	}
+	return state, p.link(ctx, file)
+}
+
+// affected are packages that have changed files, and all that import them.
+func affected(news []news) map[*pack]bool {
+	all := map[*pack]bool{}
+	var add func(*pack)
+	add = func(one *pack) {
+		if all[one] {
+			return
+		}
+		all[one] = true
+		for _, importer := range one.importers {
+			add(importer)
+		}
+	}
+	for _, n := range news {
+		for _, one := range n.is.of {
+			add(one)
+		}
+	}
+	return all
+}
+
+func sameContent(a, b string) (bool, error) {
+	one, err := sumOf(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := sumOf(b)
+	return one == other, err
+}
+
+func sumOf(file string) (sum, error) {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return sum{}, err
+	}
+	return sha256.Sum256(content), nil
+}
+
+// hasAll says whether the names are those of the plan.
+func (p *Plan) hasAll(names []string) bool { return slices.Equal(p.names, names) }

@@ -1,0 +1,162 @@
+package gobinary
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"slipway.dev/slipway/internal/appfile"
+	"slipway.dev/slipway/internal/build/gobinary/direct"
+)
+
+// mostFailures is how many lessons may fail in a row: what the go command does with this program is not what a plan knows.
+const mostFailures = 3
+
+// learnt is how the program is made without the go command, as far as that is known.
+type learnt struct {
+	plan     *direct.Plan // nil for none
+	order    order        // that the plan is for
+	program  direct.State // of the file that Build made last; "" where that is not known
+	last     *source      // of that file; nil before the first
+	asked    order        // what made it
+	wanting  bool         // whether there is something to learn from it
+	failures int
+	lesson   *lesson // that is under way; nil for none
+}
+
+// plan is a direct.Plan and the files that it is to be used for.
+type plan struct {
+	*direct.Plan
+	names []string
+}
+
+func (p *plan) follow(ctx context.Context, program string, have direct.State) (direct.State, error) {
+	return p.Make(ctx, p.names, program, have)
+}
+
+// lesson is a plan that is being learnt, or proven for more packages.
+type lesson struct {
+	end   context.CancelFunc
+	ended chan struct{}
+	plan  *direct.Plan // once ended is closed
+	err   error        // the same
+	cut   bool         // the same; whether it was ended early
+}
+
+// Learn is for build.Learner. It learns how to do without the go command, where nothing that it reads may change unseen.
+func (b *Builder) Learn(ctx context.Context) <-chan struct{} {
+	b.abandon()
+	l := &b.learnt
+	if !l.wanting || l.failures >= mostFailures || !b.settled.alone(l.last, l.asked) || !b.settled.plans(b.config) {
+		return nil
+	}
+	query, err := b.query(l.last, l.asked)
+	if err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	one := &lesson{end: cancel, ended: make(chan struct{}), plan: l.plan}
+	names, program := l.last.names, filepath.Join(b.scratch, "program")
+	go func() {
+		defer close(one.ended)
+		if one.plan != nil {
+			one.err = one.plan.Prove(ctx, names, program)
+		} else {
+			one.plan, one.err = direct.Learn(ctx, query, names, program)
+		}
+		one.cut = ctx.Err() != nil
+	}()
+	l.lesson = one
+	return one.ended
+}
+
+// endLesson ends the lesson, and keeps what was learnt.
+func (b *Builder) endLesson() {
+	l := &b.learnt
+	one := l.lesson
+	if one == nil {
+		return
+	}
+	one.end()
+	<-one.ended
+	l.lesson = nil
+	switch {
+	case one.err == nil:
+		l.plan, l.order, l.wanting, l.failures = one.plan, l.asked, false, 0
+		l.program = one.plan.State()
+	case one.cut: // once more after the next build
+	default:
+		l.plan, l.wanting = nil, false
+		l.failures++
+	}
+}
+
+// plan is what the source is to be compiled with; nil for the go command.
+func (b *Builder) plan(src *source, o order) *plan {
+	l := &b.learnt
+	if l.plan == nil || !l.order.makesAs(o) || !b.settled.alone(src, o) {
+		return nil
+	}
+	return &plan{l.plan, src.names}
+}
+
+// note takes in how the program was made that Build has now.
+func (b *Builder) note(src *source, c *compilation) {
+	l := &b.learnt
+	l.program, l.last, l.asked = c.state, src, c.order
+	switch {
+	case c.state != "":
+		l.wanting = false
+	case errors.Is(c.gaveUp, direct.ErrUnproven):
+		l.wanting = true
+	case c.gaveUp != nil && !errors.Is(c.gaveUp, direct.ErrUnfit):
+		l.failures++ // the compiler did not like what it likes when the go command calls it
+		fallthrough
+	default:
+		l.plan, l.wanting = nil, true
+	}
+}
+
+// makesAs says whether two orders make the same of the same source.
+func (o order) makesAs(other order) bool {
+	o.weak, o.hidden = other.weak, other.hidden
+	return o.same(other)
+}
+
+// planned are the flags in GOFLAGS that make no difference to how a package is compiled, or only to which files it has.
+var planned = []string{"mod", "modcacherw", "tags", "buildvcs", "trimpath"}
+
+// plans says whether a plan can know what the user's flags do.
+func (t *toolchain) plans(config appfile.Go) bool {
+	for _, flag := range t.flags {
+		name, _, _ := strings.Cut(strings.TrimLeft(flag, "-"), "=")
+		if !slices.Contains(planned, name) {
+			return false
+		}
+	}
+	// The go command splits the linker's flags by rules for quotes.
+	return len(config.Flags) == 0 && !strings.ContainsAny(strings.Join(t.ldflags(config), " "), `"'`)
+}
+
+// query asks for the plan of an order.
+func (b *Builder) query(src *source, o order) (direct.Query, error) {
+	scratch := filepath.Join(b.scratch, "plan")
+	if err := os.MkdirAll(scratch, 0o700); err != nil {
+		return direct.Query{}, fmt.Errorf("making a folder for the plan: %w", err)
+	}
+	arguments, err := o.hiding(scratch)
+	if err != nil {
+		return direct.Query{}, err
+	}
+	o.weak = leastCollection
+	weak, err := b.settled.weak(o, scratch)
+	return direct.Query{
+		Go: b.settled.program, Dir: src.dir, Main: o.main, Flags: arguments[1:],
+		LDFlags: strings.Fields(strings.Join(b.settled.ldflags(b.config), " ")),
+		Env:     slices.Concat(weak, os.Environ(), o.env), Scratch: scratch,
+	}, err
+}
