@@ -12,8 +12,8 @@ import (
 // that follows lists it again, and has to wait for the first time. It takes some 5 ms.
 const mostAhead = 2000
 
-// early is a build that was begun before its run, or what is learnt between the runs. The run takes over its place among the builds that may be under way at
-// once; where none comes, the place is free again when the build has ended.
+// early is a build that was begun before its run, or what is learnt between the runs. The run takes over its place among the
+// builds that may be under way at once; where none comes, the place is free again when the build has ended.
 type early struct {
 	builds chan struct{}
 	taken  atomic.Bool // by the run, or given back

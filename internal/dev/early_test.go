@@ -16,16 +16,27 @@ import (
 
 // beginner is a Builder that notes what it is asked for.
 type beginner struct {
-	cold   bool // whether it cannot begin
-	ended  chan struct{}
-	asked  []build.Request
-	builds []build.Request
+	cold    bool // whether it cannot begin
+	knowing bool // whether there is nothing to learn
+	lessons int
+	ended   chan struct{}
+	asked   []build.Request
+	builds  []build.Request
 }
 
 func (b *beginner) Begins() bool { return !b.cold }
 
 func (b *beginner) Begin(_ context.Context, r build.Request) <-chan struct{} {
 	b.asked = append(b.asked, r)
+	b.ended = make(chan struct{})
+	return b.ended
+}
+
+func (b *beginner) Learn(context.Context) <-chan struct{} {
+	b.lessons++
+	if b.knowing {
+		return nil
+	}
 	b.ended = make(chan struct{})
 	return b.ended
 }
@@ -109,6 +120,37 @@ func TestBeginsNothing(t *testing.T) {
 		if a.begin(t.Context(), 1); len(b.asked) != 0 || len(a.builds) != 0 {
 			t.Errorf("%s: %d begun, and %d under way", name, len(b.asked), len(a.builds))
 		}
+	}
+}
+
+// TestLearn has the builder learn between the runs, in a place that the next build takes over.
+func TestLearn(t *testing.T) {
+	a, b := newBeginning(t, 1)
+	a.learn(t.Context())
+	if b.lessons != 1 || len(a.builds) != 1 {
+		t.Fatalf("%d lessons, with %d builds under way", b.lessons, len(a.builds))
+	}
+	lesson := b.ended
+	a.begin(t.Context(), 1)
+	if len(b.asked) != 1 || len(a.builds) != 1 {
+		t.Fatalf("%d begun, with %d builds under way", len(b.asked), len(a.builds))
+	}
+	close(lesson)
+	close(b.ended)
+	a.early.release()
+	b.knowing = true
+	if a.learn(t.Context()); b.lessons != 2 || len(a.builds) != 0 {
+		t.Errorf("%d lessons, and its place is taken by %d", b.lessons, len(a.builds))
+	}
+	b.knowing = false
+	a.builds <- struct{}{} // another app's
+	if a.learn(t.Context()); b.lessons != 2 {
+		t.Error("it learns beside as many builds as may be")
+	}
+	<-a.builds
+	a.fromSource = true
+	if a.learn(t.Context()); b.lessons != 2 {
+		t.Error("a builder learns that may be at work beside the runs")
 	}
 }
 

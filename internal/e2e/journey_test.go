@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -174,6 +175,7 @@ func devOnce(e *env) {
 
 func devLoop(e *env) {
 	dir, url := hello(e)
+	builds := e.countsGoBuilds()
 	dev := e.start("dev", dir, "--name", e.name, "--progress", "plain")
 	e.answers(url, helloVersion)
 	dev.says("Watching")
@@ -189,9 +191,44 @@ func devLoop(e *env) {
 	replace(e.t, main, "2.0.0", "2.0.1")
 	e.answers(url, "2.0.1")
 
+	// As soon as it has learnt how, it makes the program without the go command.
+	before, version := builds(), "2.0.1"
+	for i := 2; builds() != before || version == "2.0.1"; i++ {
+		if i > 20 {
+			e.t.Fatalf("each save calls go build\n%s", dev.text())
+		}
+		before = builds()
+		next := fmt.Sprintf("2.0.%d", i)
+		replace(e.t, main, version, next)
+		e.answers(url, next)
+		version = next
+	}
+
 	dev.signal(syscall.SIGINT, true)
 	if code := dev.wait(); code != 130 {
 		e.t.Errorf("Ctrl-C ends dev with %d, want 130\n%s", code, dev.text())
+	}
+}
+
+// countsGoBuilds puts a go command in PATH that counts how often it has built.
+func (e *env) countsGoBuilds() func() int {
+	e.t.Helper()
+	program, err := exec.LookPath("go")
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.path = e.t.TempDir()
+	log := filepath.Join(e.path, "log")
+	script := fmt.Sprintf("#!/bin/sh\n[ \"$1\" != build ] || echo build >>'%s'\nexec '%s' \"$@\"\n", log, program)
+	if err := os.WriteFile(filepath.Join(e.path, "go"), []byte(script), 0o755); err != nil {
+		e.t.Fatal(err)
+	}
+	return func() int {
+		content, err := os.ReadFile(log)
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		return strings.Count(string(content), "build")
 	}
 }
 
