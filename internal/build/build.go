@@ -62,6 +62,8 @@ type Request struct {
 	// Mark is the same in the request of a Begin and in the one of a Build that follows it, where nothing in Dir was
 	// touched in between; 0 for a Build that nothing was begun for.
 	Mark uint64
+	// Fresh has the builder forget what it has learnt from its own builds. What the programs keep that it runs stays.
+	Fresh bool
 	// Update is told what is being done, in words, and what programs say meanwhile, line by line; nil is allowed.
 	Update func(what string)
 }

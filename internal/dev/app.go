@@ -37,6 +37,7 @@ type app struct {
 	selfBegun selfBegun      // up to the last run
 	url       string         // where the last run that passed was seen to answer; "" is none
 	mark      uint64         // of the build that was begun for this run; 0 is none
+	fresh     bool           // whether this run must not use what was built before
 	early     *early         // the build that was begun last; nil for none
 	size      int            // how many files the source of the last build has
 	attempts  int            // how often the run was repeated for an outage

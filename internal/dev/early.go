@@ -12,8 +12,8 @@ import (
 // that follows lists it again, and has to wait for the first time. It takes some 5 ms.
 const mostAhead = 2000
 
-// early is a build that was begun before its run, or what is learnt between the runs. The run takes over its place among the
-// builds that may be under way at once; where none comes, the place is free again when the build has ended.
+// early is a build that was begun before its run. The run takes over its place among the builds that may be under way at
+// once; where none comes, the place is free again when the build has ended.
 type early struct {
 	builds chan struct{}
 	taken  atomic.Bool // by the run, or given back
@@ -36,28 +36,6 @@ func (a *app) begin(ctx context.Context, mark uint64) {
 	if !can || !builder.Begins() || a.fromSource || a.size > mostAhead {
 		return // the builder of a chain that starts at source has other orders than this one
 	}
-	a.lead(func() <-chan struct{} {
-		source, err := a.readSource(ctx)
-		if err != nil {
-			return nil // the run will tell
-		}
-		request := a.request(a.name, source)
-		request.Mark = mark
-		return builder.Begin(ctx, request)
-	})
-}
-
-// learn has the builder learn from the last build, if it can, until the next one begins. That takes a place as a build does.
-func (a *app) learn(ctx context.Context) {
-	builder, can := a.Builder.(build.Learner)
-	if !can || a.fromSource || a.Once {
-		return // the builder of a chain that starts at source may be at work beside the runs
-	}
-	a.lead(func() <-chan struct{} { return builder.Learn(ctx) })
-}
-
-// lead does what the builder does between the runs, if there is a place for it.
-func (a *app) lead(start func() (ended <-chan struct{})) {
 	a.early.release() // what was begun before ends now
 	a.early = nil
 	select {
@@ -66,7 +44,14 @@ func (a *app) lead(start func() (ended <-chan struct{})) {
 		return
 	}
 	begun := &early{builds: a.builds}
-	ended := start()
+	source, err := a.readSource(ctx)
+	if err != nil {
+		begun.release() // the run will tell
+		return
+	}
+	request := a.request(a.name, source)
+	request.Mark = mark
+	ended := builder.Begin(ctx, request)
 	if ended == nil {
 		begun.release()
 		return
@@ -75,6 +60,29 @@ func (a *app) lead(start func() (ended <-chan struct{})) {
 	go func() {
 		<-ended
 		begun.release()
+	}()
+}
+
+// learn has the builder learn from the last build, if it can, until the next one begins. One app learns at a time, beside the
+// builds of the others: it takes no place of theirs, and the others learn after their next run.
+func (a *app) learn(ctx context.Context) {
+	builder, can := a.Builder.(build.Learner)
+	if !can || a.fromSource || a.Once {
+		return // the builder of a chain that starts at source may be at work beside the runs
+	}
+	select {
+	case a.lessons <- struct{}{}:
+	default:
+		return
+	}
+	ended := builder.Learn(ctx)
+	if ended == nil {
+		<-a.lessons
+		return
+	}
+	go func() {
+		<-ended
+		<-a.lessons
 	}()
 }
 

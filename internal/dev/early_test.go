@@ -55,7 +55,7 @@ func newBeginning(t *testing.T, places int) (*app, *beginner) {
 		t.Fatal(err)
 	}
 	one := &cluster{around: &surroundings{registry: "localhost:5000", platform: v1.Platform{OS: "linux", Architecture: "arm64"}}}
-	a := &app{session: &session{builds: make(chan struct{}, places)}, App: App{Dir: dir, Main: "./cmd", Builder: b}, cluster: one, name: "hello"}
+	a := &app{session: &session{builds: make(chan struct{}, places), lessons: make(chan struct{}, 1)}, App: App{Dir: dir, Main: "./cmd", Builder: b}, cluster: one, name: "hello"}
 	return a, b
 }
 
@@ -123,34 +123,45 @@ func TestBeginsNothing(t *testing.T) {
 	}
 }
 
-// TestLearn has the builder learn between the runs, in a place that the next build takes over.
+// TestLearn has the builders learn between the runs, one at a time and in no place of the builds.
 func TestLearn(t *testing.T) {
 	a, b := newBeginning(t, 1)
 	a.learn(t.Context())
-	if b.lessons != 1 || len(a.builds) != 1 {
+	if b.lessons != 1 || len(a.builds) != 0 {
 		t.Fatalf("%d lessons, with %d builds under way", b.lessons, len(a.builds))
 	}
 	lesson := b.ended
+	a.learn(t.Context()) // as another app does
 	a.begin(t.Context(), 1)
-	if len(b.asked) != 1 || len(a.builds) != 1 {
-		t.Fatalf("%d begun, with %d builds under way", len(b.asked), len(a.builds))
+	if b.lessons != 1 || len(b.asked) != 1 {
+		t.Fatalf("%d lessons, and %d begun", b.lessons, len(b.asked))
 	}
-	close(lesson)
 	close(b.ended)
-	a.early.release()
+	close(lesson)
+	a.lessons <- struct{}{} // its place is given back
+	<-a.lessons
 	b.knowing = true
-	if a.learn(t.Context()); b.lessons != 2 || len(a.builds) != 0 {
-		t.Errorf("%d lessons, and its place is taken by %d", b.lessons, len(a.builds))
+	for range 2 {
+		a.learn(t.Context())
 	}
-	b.knowing = false
-	a.builds <- struct{}{} // another app's
-	if a.learn(t.Context()); b.lessons != 2 {
-		t.Error("it learns beside as many builds as may be")
+	if b.lessons != 3 {
+		t.Errorf("%d lessons: one of which nothing comes keeps the next one away", b.lessons)
 	}
-	<-a.builds
 	a.fromSource = true
-	if a.learn(t.Context()); b.lessons != 2 {
+	if a.learn(t.Context()); b.lessons != 3 {
 		t.Error("a builder learns that may be at work beside the runs")
+	}
+}
+
+// TestFreshBuild passes on that nothing is to be used again.
+func TestFreshBuild(t *testing.T) {
+	a, b := newBeginning(t, 1)
+	for _, fresh := range []bool{true, false} {
+		a.fresh = fresh
+		_, _ = a.build(t.Context(), newRecord(ui.Discard(), 2, nil))
+	}
+	if len(b.builds) != 2 || !b.builds[0].Fresh || b.builds[1].Fresh {
+		t.Errorf("builds %+v", b.builds)
 	}
 }
 

@@ -71,7 +71,7 @@ func (a *app) runOnce(ctx context.Context, number int, cause trigger) time.Durat
 	if !cause.again {
 		a.attempts = 0
 	}
-	a.mark = cause.mark
+	a.mark, a.fresh = cause.mark, cause.fresh
 	a.selfBegun.begin(cause)
 	a.arrived, a.halted = target{}, nil
 	a.view.Run(number, cause.files, cause.why)

@@ -102,7 +102,7 @@ func (a *app) build(ctx context.Context, r *record) (v1.Image, error) {
 	}
 	a.size = len(source.Files)
 	request := a.request(r.report.Workload, source)
-	request.Update = func(what string) { step.update(what) }
+	request.Fresh, request.Update = a.fresh, func(what string) { step.update(what) }
 	built, err := a.Builder.Build(ctx, request)
 	if err != nil {
 		return nil, step.fail(err)

@@ -19,6 +19,7 @@ type session struct {
 	reach   *reach
 	pusher  *registry.Pusher
 	builds  chan struct{} // has an element for every build that is under way
+	lessons chan struct{} // has an element while a builder learns
 	apps    []*app
 	beside  beside
 
@@ -28,7 +29,7 @@ type session struct {
 
 // newSession looks at everything that can be wrong before anything is built.
 func newSession(ctx context.Context, o Options) (*session, error) {
-	s := &session{Options: o, pusher: registry.NewPusher(nil), builds: make(chan struct{}, o.Jobs), reports: map[*app]Report{}, reach: newReach()}
+	s := &session{Options: o, pusher: registry.NewPusher(nil), builds: make(chan struct{}, o.Jobs), lessons: make(chan struct{}, 1), reports: map[*app]Report{}, reach: newReach()}
 	var loaded []*loadedWorkload
 	for _, one := range o.Apps {
 		a, workload, err := newApp(s, one)

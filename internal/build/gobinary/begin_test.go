@@ -68,6 +68,7 @@ func countCalls(t *testing.T) calls {
 echo begun >>'%[1]s'
 [ ! -e '%[1]s.slow' ] || sleep 60
 '%[2]s' "$@" || exit
+[ ! -e '%[1]s.late' ] || { echo made >>'%[1]s'; sleep 60; }
 echo ended >>'%[1]s'
 `, c.log, program)
 	if err := os.WriteFile(filepath.Join(dir, "go"), []byte(script), 0o755); err != nil {
@@ -90,6 +91,14 @@ func (c calls) count(t *testing.T, what string) int {
 func (c calls) slow(t *testing.T) {
 	t.Helper()
 	if err := os.WriteFile(c.log+".slow", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// late has the calls from now on take a minute more when the program is there.
+func (c calls) late(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile(c.log+".late", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -156,7 +156,7 @@ func (c *compilation) wait(ctx context.Context) error {
 	return c.explain(c.err)
 }
 
-// abandon ends the go command, and returns when it has.
+// abandon ends what makes the program, and returns when it has.
 func (c *compilation) abandon() {
 	c.end()
 	<-c.ended

@@ -35,7 +35,7 @@ type Builder struct {
 	config  appfile.Go
 	bases   *baseimage.Finder
 	settled *toolchain // what the go command said about its settings; nil before the first build
-	scratch string     // where the compiled program is; kept, so that an unchanged one is not linked again
+	scratch string     // where the compiled program is; kept, so that one that is known not to have changed is not linked again
 	warm    bool       // whether it has compiled a program already
 	begun   begun
 	learnt  learnt
@@ -61,6 +61,10 @@ func New(config appfile.Go, bases *baseimage.Finder) *Builder {
 // wherever the same Go version compiles it and the base is the same.
 func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
 	defer b.abandon() // what it does not go on with
+	if r.Fresh {
+		b.abandon()
+		b.learnt = learnt{}
+	}
 	if r.Platform.OS != "linux" {
 		return nil, fmt.Errorf("building for %s: only linux images can be built", r.Platform)
 	}
@@ -95,14 +99,7 @@ func (b *Builder) Begin(ctx context.Context, r build.Request) <-chan struct{} {
 	if err != nil || !b.settled.alone(src, order) {
 		return nil
 	}
-	// Into another file than Build's own: what that made last is still in use when nothing comes of this. It begins as the
-	// same file, so that an unchanged program is not linked again; what is linked takes its place, and leaves the other.
-	program := filepath.Join(b.scratch, "begun")
-	have := b.learnt.program
-	if err := errors.Join(os.RemoveAll(program), os.Link(filepath.Join(b.scratch, "program"), program)); err != nil {
-		have = ""
-	}
-	c, err := b.settled.compile(ctx, order, program, b.plan(src, order), have)
+	c, err := b.start(ctx, src, order)
 	if err != nil {
 		return nil
 	}
@@ -171,17 +168,13 @@ func (b *Builder) compile(ctx context.Context, r build.Request, src *source, o o
 	c := b.begun.compilation
 	if r.Mark == 0 || r.Mark != b.begun.mark || c == nil || !c.order.same(o) {
 		b.abandon()
-		have := b.learnt.program
-		if _, err := os.Lstat(program); err != nil {
-			have = ""
-		}
 		var err error
-		if c, err = b.settled.compile(ctx, o, program, b.plan(src, o), have); err != nil {
+		if c, err = b.start(ctx, src, o); err != nil {
 			return "", err
 		}
 	}
 	err := c.wait(ctx)
-	if err == nil && c.program != program {
+	if err == nil {
 		if err = os.Rename(c.program, program); err != nil {
 			err = fmt.Errorf("keeping the compiled program: %w", err)
 		}
@@ -194,6 +187,20 @@ func (b *Builder) compile(ctx context.Context, r build.Request, src *source, o o
 		err = hint.With(err, "files that git or .slipwayignore ignore are not compiled; `!FILE` in .slipwayignore makes one of them source")
 	}
 	return program, err
+}
+
+// start begins to make the program, in another file than the one that Build made last: that stays what it is known to be when
+// nothing comes of this. The new one begins as the same file, so that it need not be linked again where nothing has changed;
+// what is linked takes its place, and leaves the other.
+func (b *Builder) start(ctx context.Context, src *source, o order) (*compilation, error) {
+	program, have := filepath.Join(b.scratch, "begun"), b.learnt.program
+	if err := os.RemoveAll(program); err != nil {
+		return nil, fmt.Errorf("making room for the program: %w", err)
+	}
+	if err := os.Link(filepath.Join(b.scratch, "program"), program); err != nil {
+		have = ""
+	}
+	return b.settled.compile(ctx, o, program, b.plan(src, o), have)
 }
 
 // entrypoint is where the program is in the container.

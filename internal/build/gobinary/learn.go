@@ -13,19 +13,22 @@ import (
 	"slipway.dev/slipway/internal/build/gobinary/direct"
 )
 
-// mostFailures is how many lessons may fail in a row: what the go command does with this program is not what a plan knows.
-const mostFailures = 3
+// mostPassed is how many builds are passed over at most before another lesson is tried, after several that have failed: what
+// the go command does with this source may be what no plan knows, and each try costs as much as a build.
+const mostPassed = 64
 
 // learnt is how the program is made without the go command, as far as that is known.
 type learnt struct {
 	plan     *direct.Plan // nil for none
 	order    order        // that the plan is for
+	dir      string       // the same: the source, without symbolic links
 	program  direct.State // of the file that Build made last; "" where that is not known
 	last     *source      // of that file; nil before the first
 	asked    order        // what made it
 	wanting  bool         // whether there is something to learn from it
-	failures int
-	lesson   *lesson // that is under way; nil for none
+	failures int          // of lessons, in a row
+	pass     int          // how many builds to pass over before the next lesson
+	lesson   *lesson      // that is under way; nil for none
 }
 
 // plan is a direct.Plan and the files that it is to be used for.
@@ -51,7 +54,7 @@ type lesson struct {
 func (b *Builder) Learn(ctx context.Context) <-chan struct{} {
 	b.abandon()
 	l := &b.learnt
-	if !l.wanting || l.failures >= mostFailures || !b.settled.alone(l.last, l.asked) || !b.settled.plans(b.config) {
+	if !l.wanting || l.pass > 0 || !b.settled.alone(l.last, l.asked) || !b.settled.plans(b.config) {
 		return nil
 	}
 	query, err := b.query(l.last, l.asked)
@@ -65,7 +68,8 @@ func (b *Builder) Learn(ctx context.Context) <-chan struct{} {
 		defer close(one.ended)
 		if one.plan != nil {
 			one.err = one.plan.Prove(ctx, names, program)
-		} else {
+		}
+		if one.plan == nil || errors.Is(one.err, direct.ErrUnproven) || errors.Is(one.err, direct.ErrUnfit) {
 			one.plan, one.err = direct.Learn(ctx, query, names, program)
 		}
 		one.cut = ctx.Err() != nil
@@ -86,19 +90,28 @@ func (b *Builder) endLesson() {
 	l.lesson = nil
 	switch {
 	case one.err == nil:
-		l.plan, l.order, l.wanting, l.failures = one.plan, l.asked, false, 0
+		l.plan, l.order, l.dir, l.wanting, l.failures = one.plan, l.asked, l.last.dir, false, 0
 		l.program = one.plan.State()
 	case one.cut: // once more after the next build
+		if one.plan != l.plan {
+			l.plan = nil // the new one has taken its files
+		}
 	default:
 		l.plan, l.wanting = nil, false
-		l.failures++
+		l.fail()
 	}
+}
+
+// fail has twice as many builds passed over as the last time.
+func (l *learnt) fail() {
+	l.failures++
+	l.pass = min(1<<l.failures, mostPassed)
 }
 
 // plan is what the source is to be compiled with; nil for the go command.
 func (b *Builder) plan(src *source, o order) *plan {
 	l := &b.learnt
-	if l.plan == nil || !l.order.makesAs(o) || !b.settled.alone(src, o) {
+	if l.plan == nil || l.dir != src.dir || !l.order.makesAs(o) || !b.settled.alone(src, o) {
 		return nil
 	}
 	return &plan{l.plan, src.names}
@@ -107,6 +120,9 @@ func (b *Builder) plan(src *source, o order) *plan {
 // note takes in how the program was made that Build has now.
 func (b *Builder) note(src *source, c *compilation) {
 	l := &b.learnt
+	if l.pass--; l.last == nil || l.pass < 0 || !slices.Equal(l.last.names, src.names) {
+		l.pass = 0
+	}
 	l.program, l.last, l.asked = c.state, src, c.order
 	switch {
 	case c.state != "":
@@ -114,7 +130,7 @@ func (b *Builder) note(src *source, c *compilation) {
 	case errors.Is(c.gaveUp, direct.ErrUnproven):
 		l.wanting = true
 	case c.gaveUp != nil && !errors.Is(c.gaveUp, direct.ErrUnfit):
-		l.failures++ // the compiler did not like what it likes when the go command calls it
+		l.fail() // the compiler did not like what it likes when the go command calls it
 		fallthrough
 	default:
 		l.plan, l.wanting = nil, true
@@ -157,6 +173,6 @@ func (b *Builder) query(src *source, o order) (direct.Query, error) {
 	return direct.Query{
 		Go: b.settled.program, Dir: src.dir, Main: o.main, Flags: arguments[1:],
 		LDFlags: strings.Fields(strings.Join(b.settled.ldflags(b.config), " ")),
-		Env:     slices.Concat(weak, os.Environ(), o.env), Scratch: scratch,
+		Env:     slices.Concat(weak, os.Environ(), o.env, []string{"PWD=" + src.dir}), Scratch: scratch,
 	}, err
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"slipway.dev/slipway/internal/appfile"
 	"slipway.dev/slipway/internal/build"
 	"slipway.dev/slipway/internal/build/gobinary"
@@ -176,7 +178,218 @@ func TestLearningEnds(t *testing.T) {
 	}
 }
 
-// TestLearnLeavesNothing looks for what is left behind, and for what goes on.
+// TestEndedAfterTheProgramWasMade ends a build of the go command's when its program is there already, and undoes the save: the
+// image is the old one.
+func TestEndedAfterTheProgramWasMade(t *testing.T) {
+	dir, calls := unpack(t, hello), countCalls(t)
+	b := newBuilder(t)
+	first := digestOf(t, b, request(dir))
+	learn(t, b)
+	calls.late(t)
+	save(t, dir, "main.go", "package main\n\nimport \"os\"\n\nfunc main() { println(len(os.Args)) }\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		for calls.count(t, "made") == 0 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+	}()
+	if _, err := b.Build(ctx, request(dir)); !errors.Is(err, context.Canceled) {
+		t.Fatalf("it returns %v", err)
+	}
+	save(t, dir, "main.go", program("ahoy"))
+	if got := digestOf(t, b, request(dir)); got != first {
+		t.Errorf("the image is %s, and was %s when the source was the same", got, first)
+	}
+}
+
+// TestEndedAfterTheProgramWasLinked is the same without the go command, where only chance has it ended at that moment.
+func TestEndedAfterTheProgramWasLinked(t *testing.T) {
+	dir := unpack(t, hello)
+	b := newBuilder(t)
+	built, err := b.Build(t.Context(), request(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := built.Image.Digest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	learn(t, b)
+	ended := 0
+	for try := range 20 {
+		before, err := os.Stat(built.Program.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		save(t, dir, "main.go", program(fmt.Sprint(try)))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			for ; ctx.Err() == nil; time.Sleep(100 * time.Microsecond) {
+				for _, name := range []string{"program", "begun"} {
+					if now, err := os.Stat(filepath.Join(filepath.Dir(built.Program.File), name)); err == nil && !os.SameFile(before, now) {
+						cancel()
+					}
+				}
+			}
+		}()
+		if _, err := b.Build(ctx, request(dir)); err != nil {
+			ended++
+		}
+		cancel()
+		save(t, dir, "main.go", program("ahoy"))
+		if got := digestOf(t, b, request(dir)); got != first {
+			t.Fatalf("after try %d the image is %s, and was %s when the source was the same", try, got, first)
+		}
+	}
+	t.Logf("%d of 20 builds were ended", ended)
+}
+
+// TestLinkedFolder has a source behind a symbolic link, which then leads somewhere else.
+func TestLinkedFolder(t *testing.T) {
+	one, two, link := unpack(t, hello), unpack(t, hello), filepath.Join(t.TempDir(), "current")
+	save(t, two, "main.go", program("two"))
+	if err := os.Symlink(one, link); err != nil {
+		t.Fatal(err)
+	}
+	b, calls := newBuilder(t), countCalls(t)
+	first := digestOf(t, b, request(link))
+	learn(t, b)
+	save(t, one, "main.go", program("one"))
+	if digestOf(t, b, request(link)) == first || calls.count(t, "begun") != 1 {
+		t.Errorf("go build was called %d times", calls.count(t, "begun"))
+	}
+	if err := errors.Join(os.Remove(link), os.Symlink(two, link)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := digestOf(t, b, request(link)), digestOf(t, newBuilder(t), request(two)); got != want {
+		t.Errorf("the image is %s, and %s of the folder that the link leads to now", got, want)
+	}
+}
+
+// TestForgets has what makes the builder use the go command again.
+func TestForgets(t *testing.T) {
+	for name, change := range map[string]func(t *testing.T, dir string, r *build.Request){
+		"a fresh build":  func(_ *testing.T, _ string, r *build.Request) { r.Fresh = true },
+		"an environment": func(_ *testing.T, _ string, r *build.Request) { r.Env = map[string]string{"GOAMD64": "v3"} },
+		"vendored modules": func(t *testing.T, dir string, _ *build.Request) {
+			if err := os.Mkdir(filepath.Join(dir, "vendor"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			save(t, dir, "vendor/modules.txt", "")
+		},
+		"its program is gone": func(t *testing.T, _ string, _ *build.Request) {
+			programs, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "slipway-build-*", "program"))
+			if err != nil || len(programs) != 1 {
+				t.Fatalf("%v (%v)", programs, err)
+			}
+			if err := os.Remove(programs[0]); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv("TMPDIR", t.TempDir())
+			dir, calls := unpack(t, hello), countCalls(t)
+			b := newBuilder(t)
+			digestOf(t, b, request(dir))
+			learn(t, b)
+			r := request(dir)
+			change(t, dir, &r)
+			got := digestOf(t, b, r)
+			want := 2
+			if name == "its program is gone" {
+				want = 1 // it is linked again
+			}
+			if count := calls.count(t, "begun"); count != want {
+				t.Errorf("go build was called %d times, want %d", count, want)
+			}
+			if want := digestOf(t, newBuilder(t), r); got != want {
+				t.Errorf("the image is %s, and %s of a builder that has learnt nothing", got, want)
+			}
+		})
+	}
+}
+
+// TestLearnsNothing has flags of which it is not known what they do, and modules that may change unseen.
+func TestLearnsNothing(t *testing.T) {
+	for name, set := range map[string]func(t *testing.T, dir string){
+		"flags":       func(t *testing.T, _ string) { t.Setenv("GOFLAGS", "-gcflags=-l") },
+		"a workspace": func(t *testing.T, dir string) { save(t, dir, "go.work", "go 1.24\n\nuse .\n") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := unpack(t, hello)
+			set(t, dir)
+			b := newBuilder(t)
+			digestOf(t, b, request(dir))
+			if b.Learn(t.Context()) != nil {
+				t.Error("it learns")
+			}
+		})
+	}
+}
+
+// TestLessonsThatFail has a source that no plan fits: it is tried less and less often, and at once when there are other files.
+func TestLessonsThatFail(t *testing.T) {
+	dir := unpack(t, hello+"-- more_amd64.s --\n")
+	b := newBuilder(t)
+	digestOf(t, b, request(dir))
+	var lessons []int
+	for i := range 16 {
+		if ended := b.Learn(t.Context()); ended != nil {
+			<-ended
+			lessons = append(lessons, i)
+		}
+		save(t, dir, "main.go", program(fmt.Sprint(i)))
+		digestOf(t, b, request(dir))
+	}
+	if diff := cmp.Diff([]int{0, 2, 6, 14}, lessons); diff != "" {
+		t.Errorf("lessons after builds (-want +got):\n%s", diff)
+	}
+	if err := os.Remove(filepath.Join(dir, "more_amd64.s")); err != nil {
+		t.Fatal(err)
+	}
+	digestOf(t, b, request(dir))
+	learn(t, b)
+}
+
+// TestBaseOfMany saves a package that more packages import than are compiled without the go command.
+func TestBaseOfMany(t *testing.T) {
+	var source, calls strings.Builder
+	source.WriteString("-- go.mod --\nmodule example.com/many\n\ngo 1.24\n-- base/base.go --\npackage base\n\n// X is.\nconst X = 1\n-- main.go --\npackage main\n\n")
+	for i := range 20 {
+		fmt.Fprintf(&source, "import \"example.com/many/p%d\"\n", i)
+		fmt.Fprintf(&calls, "-- p%d/p.go --\npackage p%[1]d\n\nimport \"example.com/many/base\"\n\n// Do does.\nfunc Do() { println(base.X) }\n", i)
+	}
+	source.WriteString("\nfunc main() {\n")
+	for i := range 20 {
+		fmt.Fprintf(&source, "\tp%d.Do()\n", i)
+	}
+	source.WriteString("}\n" + calls.String())
+	dir := unpack(t, source.String())
+	b, builds := newBuilder(t), countCalls(t)
+	digestOf(t, b, request(dir))
+	learn(t, b)
+	save(t, dir, "base/base.go", "package base\n\n// X is.\nconst X = 2\n")
+	digestOf(t, b, request(dir))
+	learn(t, b)
+	before := builds.count(t, "begun")
+	main, err := os.ReadFile(filepath.Join(dir, "main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, dir, "main.go", string(main)+"\nfunc init() { println(1) }\n")
+	got := digestOf(t, b, request(dir))
+	if count := builds.count(t, "begun") - before; count != 0 {
+		t.Errorf("go build was called %d times for the main package", count)
+	}
+	if want := digestOf(t, newBuilder(t), request(dir)); got != want {
+		t.Errorf("the image is %s, and %s of a builder that has learnt nothing", got, want)
+	}
+}
+
+// TestLearnLeavesNothing looks for what is left behind.
 func TestLearnLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := unpack(t, hello)

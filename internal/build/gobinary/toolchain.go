@@ -79,7 +79,9 @@ const withoutID = "-buildid="
 // of the linker; nil where those are not slipway's.
 func (t *toolchain) ldflags(config appfile.Go) []string {
 	switch {
-	case strings.Contains(strings.Join(config.LDFlags, " "), "-buildid"):
+	case slices.ContainsFunc(config.LDFlags, func(flag string) bool {
+		return strings.HasPrefix(strings.TrimLeft(flag, "-"), strings.TrimLeft(withoutID, "-"))
+	}):
 		return config.LDFlags
 	case len(config.LDFlags) > 0:
 		return append(slices.Clone(config.LDFlags), withoutID)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"go/version"
 	"io"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -91,13 +92,33 @@ func (p *Plan) askTools(ctx context.Context) error {
 	}
 	folder := settings["GOTOOLDIR"]
 	p.tools = tools{compile: filepath.Join(folder, "compile"+suffix), link: filepath.Join(folder, "link"+suffix), version: settings["GOVERSION"]}
-	p.tools.env = p.query.Env
-	for _, name := range []string{"GOOS", "GOARCH", "GOEXPERIMENT", "GO" + strings.ToUpper(settings["GOARCH"])} {
+	p.tools.env = slices.Clone(p.query.Env)
+	for _, name := range toolSettings {
 		if value, ok := settings[name]; ok {
-			p.tools.env = append(slices.Clip(p.tools.env), name+"="+value)
+			p.tools.env = append(p.tools.env, name+"="+value)
 		}
 	}
-	return nil
+	p.settings = settings["GOENV"]
+	p.settingsSum, err = sumOfSettings(p.settings)
+	return err
+}
+
+// toolSettings are what the compiler and the linker read of the environment, which need not have what the user's file of
+// settings says.
+var toolSettings = []string{
+	"GOOS", "GOARCH", "GOEXPERIMENT", "GOFIPS140", "GO386", "GOAMD64", "GOARM", "GOARM64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
+}
+
+// sumOfSettings is of the file that `go env -w` writes; of one that is not there it is zero.
+func sumOfSettings(file string) (sum, error) {
+	if file == "" || file == "off" {
+		return sum{}, nil
+	}
+	content, err := sumOf(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return sum{}, nil
+	}
+	return content, err
 }
 
 // add takes a package into the plan; those that it imports are there.
@@ -145,6 +166,11 @@ func (p *Plan) askModules(program string) error {
 	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		return fmt.Errorf("reading what the program is made of: %w", err)
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "-pgo" {
+			return fmt.Errorf("%w: it is compiled by a profile", ErrUnfit)
+		}
 	}
 	info.GoVersion = "" // which the linker writes elsewhere
 	const start, end = "0w\xaf\x0c\x92t\x08\x02A\xe1\xc1\x07\xe6\xd6\x18\xe6", "\xf92C1\x86\x18 r\x00\x82B\x10A\x16\xd8\xf2"

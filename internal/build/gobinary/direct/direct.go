@@ -50,13 +50,18 @@ type State string
 type Plan struct {
 	query    Query
 	tools    tools
-	names    []string          // of all that was source when it was learned, sorted
-	fixed    map[string]sum    // files of the source that must stay as they are
-	files    map[string]file   // those that are compiled or embedded, and may change
-	heads    map[string]string // Go files that are not compiled, for what stands in their heads
-	packages []*pack           // of the source, each after those that it imports; the last is main
-	exports  map[string]string // archives of all other packages, by import path
-	modules  string            // what the linker writes into the program about its modules
+	settings string // the file of the go command's settings; "" for none
+
+	settingsSum sum
+	names       []string          // of all that was source when it was learned, sorted
+	fixed       map[string]sum    // files of the source that must stay as they are
+	files       map[string]known  // those that are compiled or embedded, and may change
+	heads       map[string]string // Go files that are not compiled, for what stands in their heads
+	packages    []*pack           // of the source, each after those that it imports; the last is main
+	exports     map[string]string // archives of all other packages, by import path
+	modules     string            // what the linker writes into the program about its modules
+	// read is what the files were when the go command was asked, while it learns: what is read after that must be the same.
+	read map[string]sum
 }
 
 // pack is a package of the source.
@@ -71,26 +76,30 @@ type pack struct {
 	main      bool
 	plain     bool // whether it is made of nothing else
 	proven    bool
-	stale     bool // whether its archive is of other files than those of the mirror, or of other imports
+	stale     bool // whether its archive is of other files than those of the mirror, or of other imports, or of a proof that failed
 	archive   string
 	importers []*pack // those that import it themselves
 }
 
 type sum [sha256.Size]byte
 
-// file is a file as it was last seen, which is how it is in the mirror. An embedded one can be of several packages.
-type file struct {
+// known is a file as it was last seen, which is how it is in the mirror. An embedded one can be of several packages.
+type known struct {
 	of   []*pack
 	head string // what must stay of it; "" of an embedded one
 	sum  sum
 }
 
 // Learn asks the go command what the program is made of whose source has just the files of these names, sorted, and proves
-// it on program, the file that the go command made of it. ErrDiffers is also what is said when the source has changed since.
+// it on program, the file that the go command made of it. ErrDiffers is also what is said when the source has changed since,
+// or changes meanwhile.
 func Learn(ctx context.Context, q Query, names []string, program string) (*Plan, error) {
-	p := &Plan{query: q, names: names, fixed: map[string]sum{}, files: map[string]file{}, heads: map[string]string{}, exports: map[string]string{}}
+	p := &Plan{query: q, names: names, fixed: map[string]sum{}, files: map[string]known{}, heads: map[string]string{}, exports: map[string]string{}}
 	if err := os.RemoveAll(q.Scratch); err != nil {
 		return nil, fmt.Errorf("making a folder for the plan: %w", err)
+	}
+	if err := p.readAll(ctx); err != nil {
+		return nil, err
 	}
 	if err := p.ask(ctx); err != nil {
 		return nil, err
@@ -98,9 +107,10 @@ func Learn(ctx context.Context, q Query, names []string, program string) (*Plan,
 	if err := p.askModules(program); err != nil {
 		return nil, err
 	}
-	if err := p.mirrorAll(); err != nil {
+	if err := p.mirrorAll(ctx); err != nil {
 		return nil, err
 	}
+	p.read = nil
 	few := len(p.packages) <= mostCompiled
 	for _, one := range p.packages {
 		one.stale = one.plain && (few || one.main)
@@ -111,17 +121,17 @@ func Learn(ctx context.Context, q Query, names []string, program string) (*Plan,
 // Prove has the plan make the program of the source as it is, and compares that with program. What is compiled for it is
 // proven from then on.
 func (p *Plan) Prove(ctx context.Context, names []string, program string) error {
-	news, err := p.news(names)
+	changes, err := p.changes(ctx, names)
 	if err != nil {
 		return err
 	}
-	if err := p.take(news); err != nil {
+	if err := p.take(changes); err != nil {
 		return err
 	}
 	return p.prove(ctx, program)
 }
 
-func (p *Plan) prove(ctx context.Context, program string) error {
+func (p *Plan) prove(ctx context.Context, program string) (err error) {
 	if !p.main().plain {
 		return fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, p.main().path)
 	}
@@ -131,35 +141,38 @@ func (p *Plan) prove(ctx context.Context, program string) error {
 			compiled = append(compiled, one)
 		}
 	}
-	made := p.file("proof")
+	defer func() {
+		for _, one := range compiled {
+			one.proven, one.stale = err == nil, err != nil
+		}
+	}()
+	made := p.scratch("proof")
 	defer os.Remove(made)
 	if _, err := p.build(ctx, made, ""); err != nil {
 		return err
 	}
-	if same, err := sameContent(made, program); err != nil || !same {
-		return errors.Join(err, ErrDiffers)
+	same, err := sameContent(made, program)
+	if err == nil && !same {
+		err = ErrDiffers
 	}
-	for _, one := range compiled {
-		one.proven = true
-	}
-	return nil
+	return err
 }
 
 // Make makes the program of the source as it is, whose files have these names, sorted. have is what the file was made of
 // that is there, and is kept where that is still so. Another error than ErrUnfit and ErrUnproven is the compiler's or the
 // linker's; the go command says it better. The file is replaced as a whole, or left.
 func (p *Plan) Make(ctx context.Context, names []string, file string, have State) (State, error) {
-	news, err := p.news(names)
+	changes, err := p.changes(ctx, names)
 	if err != nil {
 		return "", err
 	}
-	compiled := affected(news)
+	compiled := affected(changes)
 	for _, one := range p.packages {
 		if (compiled[one] || one.stale) && !one.proven {
 			return "", fmt.Errorf("%w: %s", ErrUnproven, one.path)
 		}
 	}
-	if err := p.take(news); err != nil {
+	if err := p.take(changes); err != nil {
 		return "", err
 	}
 	return p.build(ctx, file, have)
@@ -170,8 +183,8 @@ func (p *Plan) State() State {
 	all := sha256.New()
 	for _, one := range p.packages {
 		for _, name := range one.all() {
-			is := p.files[name]
-			_, _ = all.Write(is.sum[:])
+			file := p.files[name]
+			_, _ = all.Write(file.sum[:])
 		}
 	}
 	return State(hex.EncodeToString(all.Sum(nil)))
@@ -188,8 +201,8 @@ func (one *pack) all() []string {
 
 func (p *Plan) main() *pack { return p.packages[len(p.packages)-1] }
 
-// file is a path in the plan's folder.
-func (p *Plan) file(name string) string { return filepath.Join(p.query.Scratch, name) }
+// scratch is a path in the plan's folder.
+func (p *Plan) scratch(name string) string { return filepath.Join(p.query.Scratch, name) }
 
 // build brings up to date what is stale, and links.
 func (p *Plan) build(ctx context.Context, file string, have State) (State, error) {
@@ -197,7 +210,7 @@ func (p *Plan) build(ctx context.Context, file string, have State) (State, error
 		if !one.stale {
 			continue
 		}
-		if err := p.compile(ctx, one, p.file(fmt.Sprintf("%d.a", i))); err != nil {
+		if err := p.compile(ctx, one, p.scratch(fmt.Sprintf("%d.a", i))); err != nil {
 			return "", err
 		}
 		one.stale = false
@@ -210,7 +223,7 @@ func (p *Plan) build(ctx context.Context, file string, have State) (State, error
 }
 
 // affected are packages that have changed files, and all that import them.
-func affected(news []news) map[*pack]bool {
+func affected(changes []change) map[*pack]bool {
 	all := map[*pack]bool{}
 	var add func(*pack)
 	add = func(one *pack) {
@@ -222,8 +235,8 @@ func affected(news []news) map[*pack]bool {
 			add(importer)
 		}
 	}
-	for _, n := range news {
-		for _, one := range n.is.of {
+	for _, c := range changes {
+		for _, one := range c.is.of {
 			add(one)
 		}
 	}
@@ -246,6 +259,3 @@ func sumOf(file string) (sum, error) {
 	}
 	return sha256.Sum256(content), nil
 }
-
-// hasAll says whether the names are those of the plan.
-func (p *Plan) hasAll(names []string) bool { return slices.Equal(p.names, names) }

@@ -26,6 +26,7 @@ const shop = `
 module example.com/shop
 
 go 1.24
+-- go.sum --
 -- README.md --
 text
 -- cmd/shop/main.go --
@@ -48,6 +49,7 @@ package price
 import (
 	_ "embed"
 
+	"example.com/shop/fast"
 	"example.com/shop/price/tax"
 )
 
@@ -58,7 +60,7 @@ var Source string
 var TaxSource string
 
 // Of is a price.
-func Of(what string) int { return tax.Add(len(what)) + discount() }
+func Of(what string) int { return tax.Add(len(what)) + discount() + fast.Two() }
 -- price/discount.go --
 package price
 
@@ -125,6 +127,29 @@ a file
 <d>
 -- texts/pages/sub/_e.html --
 <e>
+-- fast/fast.go --
+package fast
+
+// Two is two.
+func Two() int
+-- fast/one.go --
+package fast
+
+// One is one.
+const One = 1
+-- fast/fast_amd64.s --
+TEXT ·Two(SB), 4, $0-8
+	MOVQ $2, ret+0(FP)
+	RET
+-- fast/fast_arm64.s --
+TEXT ·Two(SB), 4, $0-8
+	MOVD $2, R0
+	MOVD R0, ret+0(FP)
+	RET
+-- price/_draft.go --
+draft
+-- price/.hidden.go --
+draft
 -- helper/helper.go --
 package helper
 
@@ -140,9 +165,10 @@ func Equal(t *testing.T, a, b int) {
 
 // app is a source and the go command's way with it.
 type app struct {
-	t       *testing.T
-	query   direct.Query
-	program string // the go command's
+	t        *testing.T
+	query    direct.Query
+	program  string // the go command's
+	settings string // the file of its settings
 }
 
 func newApp(t *testing.T, archive, main string) *app {
@@ -151,10 +177,11 @@ func newApp(t *testing.T, archive, main string) *app {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &app{t: t, program: filepath.Join(t.TempDir(), "program"), query: direct.Query{
+	settings := filepath.Join(t.TempDir(), "env")
+	a := &app{t: t, program: filepath.Join(t.TempDir(), "program"), settings: settings, query: direct.Query{
 		Go: "go", Dir: dir, Main: main, Flags: []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="},
 		LDFlags: []string{"-s", "-w", "-buildid="}, Scratch: filepath.Join(t.TempDir(), "plan"),
-		Env: append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=", "GOWORK=off", "PWD="+dir),
+		Env: append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOFLAGS=", "GOWORK=off", "PWD="+dir, "GOENV="+settings),
 	}}
 	for _, file := range txtar.Parse([]byte(archive)).Files {
 		a.save(file.Name, string(file.Data))
@@ -164,7 +191,11 @@ func newApp(t *testing.T, archive, main string) *app {
 
 func (a *app) save(name, content string) {
 	a.t.Helper()
-	file := filepath.Join(a.query.Dir, name)
+	a.write(filepath.Join(a.query.Dir, name), content)
+}
+
+func (a *app) write(file, content string) {
+	a.t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644)); err != nil {
 		a.t.Fatal(err)
 	}
@@ -272,11 +303,18 @@ func TestChanges(t *testing.T) {
 		{"what is embedded", func(a *app) { a.save("texts/greeting.txt", "ahoy\n") }, nil},
 		{"what is embedded in a folder", func(a *app) { a.save("texts/pages/_hidden/b.html", "<b>") }, nil},
 		{"a package that embeds", func(a *app) { a.replace("texts/texts.go", "return greeting", "return greeting + greeting") }, nil},
+		{"a file that the go command passes over", func(a *app) { a.save("price/_draft.go", "other") }, nil},
+		{"a package that imports one with an assembler file", func(a *app) { a.replace("price/price.go", "fast.Two()", "fast.Two() + fast.One") }, nil},
 		{"a text beside it", func(a *app) { a.save("README.md", "other") }, nil},
 
 		{"what else is embedded", func(a *app) { a.replace("texts/texts.go", "greeting.txt", "*.txt") }, direct.ErrUnfit},
 		{"another file to embed", func(a *app) { a.save("texts/pages/more.html", "more") }, direct.ErrUnfit},
-		{"an assembler file", func(a *app) { a.save("price/price_amd64.s", "") }, direct.ErrUnfit},
+		{"an assembler file", func(a *app) { a.replace("fast/fast_amd64.s", "$2", "$3") }, direct.ErrUnfit},
+		{"an assembler file for another processor", func(a *app) { a.replace("fast/fast_arm64.s", "$2", "$3") }, direct.ErrUnfit},
+		{"a package with an assembler file", func(a *app) { a.replace("fast/one.go", "= 1", "= 2") }, direct.ErrUnfit},
+		{"go.sum", func(a *app) { a.save("go.sum", "\n") }, direct.ErrUnfit},
+		{"a file that is left out and does not parse", func(a *app) { a.save("price/off.go", "{{}}\n") }, direct.ErrUnfit},
+		{"the go command's settings", func(a *app) { a.write(a.settings, "GOAMD64=v3\n") }, direct.ErrUnfit},
 		{"an import of what is embedded, too", func(a *app) { a.replace("price/tax/tax.go", "package tax", "package tax\n\nimport _ \"os\"") }, direct.ErrUnfit},
 		{"an import", func(a *app) { a.replace("cmd/shop/main.go", `"os"`, "\"os\"\n\t_ \"strings\"") }, direct.ErrUnfit},
 		{"a build constraint", func(a *app) { a.replace("price/discount.go", "package", "//go:build linux\n\npackage") }, direct.ErrUnfit},
@@ -293,7 +331,6 @@ func TestChanges(t *testing.T) {
 		{"another file", func(a *app) { a.save("price/more.go", "package price\n\nfunc init() { panic(3) }\n") }, direct.ErrUnfit},
 		{"a file less", func(a *app) { a.remove("price/discount.go") }, direct.ErrUnfit},
 		{"go.mod", func(a *app) { a.replace("go.mod", "go 1.24", "go 1.23") }, direct.ErrUnfit},
-		{"a profile", func(a *app) { a.save("cmd/shop/default.pgo", "") }, direct.ErrUnfit},
 		{"what is no Go", func(a *app) { a.save("price/discount.go", "pack") }, direct.ErrUnfit},
 		{"a link in the place of a file", func(a *app) {
 			a.remove("price/discount.go")
@@ -395,8 +432,8 @@ func TestEnded(t *testing.T) {
 	}
 }
 
-// TestManyPackages has more of them than are compiled to learn: one after the other is proven when it changes.
-func TestManyPackages(t *testing.T) {
+// many has more packages than are compiled to learn, and one that all of them import.
+func many() string {
 	var source strings.Builder
 	source.WriteString("-- go.mod --\nmodule example.com/many\n\ngo 1.24\n-- main.go --\npackage main\n\nimport (\n")
 	for i := range 20 {
@@ -408,14 +445,20 @@ func TestManyPackages(t *testing.T) {
 	}
 	source.WriteString("}\n")
 	for i := range 20 {
-		fmt.Fprintf(&source, "-- p%d/p.go --\npackage p%[1]d\n\n// Do does.\nfunc Do() { println(%[1]d) }\n", i)
+		fmt.Fprintf(&source, "-- p%d/p.go --\npackage p%[1]d\n\nimport \"example.com/many/base\"\n\n// Do does.\nfunc Do() { println(%[1]d, base.X) }\n", i)
 	}
-	a := newApp(t, source.String(), ".")
+	source.WriteString("-- base/base.go --\npackage base\n\n// X is.\nconst X = 1\n")
+	return source.String()
+}
+
+// TestManyPackages proves one package after the other, when it changes.
+func TestManyPackages(t *testing.T) {
+	a := newApp(t, many(), ".")
 	plan := a.learn()
 	a.replace("main.go", "p3.Do()", "p3.Do(); p3.Do()")
 	a.check(plan)
 
-	a.replace("p7/p.go", "println(7)", "println(77)")
+	a.replace("p7/p.go", "println(7,", "println(77,")
 	if _, err := plan.Make(t.Context(), a.names(), filepath.Join(t.TempDir(), "made"), ""); !errors.Is(err, direct.ErrUnproven) {
 		t.Errorf("it says %v", err)
 	}
@@ -431,8 +474,38 @@ func TestManyPackages(t *testing.T) {
 	if err := plan.Prove(t.Context(), a.names(), a.program); err != nil {
 		t.Fatal(err)
 	}
-	a.replace("p7/p.go", "println(77)", "println(777)")
+	a.replace("p7/p.go", "println(77,", "println(777,")
 	a.check(plan)
+
+	a.replace("base/base.go", "X = 1", "X = 2")
+	if _, err := plan.Make(t.Context(), a.names(), filepath.Join(t.TempDir(), "made"), ""); !errors.Is(err, direct.ErrUnproven) {
+		t.Errorf("when too many packages have changed it says %v", err)
+	}
+}
+
+// TestChangesWhileLearning changes the source when the go command has looked at it.
+func TestChangesWhileLearning(t *testing.T) {
+	for name, edit := range map[string]string{
+		"a package that is not proven":      "'s/println(7,/println(77,/' p7/p.go",
+		"the constraint of a file":          "s/windows/linux/ p7/off.go",
+		"go.mod":                            "s/1.24/1.23/ go.mod",
+		"a file that is only there to read": "s/text/other/ README.md",
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, many()+"-- README.md --\ntext\n-- p7/off.go --\n//go:build windows\n\npackage p7\n\nfunc init() { panic(1) }\n", ".")
+			a.build()
+			tool := filepath.Join(t.TempDir(), "go")
+			a.write(tool, "#!/bin/sh\ngo \"$@\" || exit\n[ \"$1\" != list ] || sed -i "+edit+"\n")
+			if err := os.Chmod(tool, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			a.query.Go = tool
+			_, err := direct.Learn(t.Context(), a.query, a.names(), a.program)
+			if want := !strings.Contains(edit, "README"); errors.Is(err, direct.ErrDiffers) != want {
+				t.Errorf("it says %v", err)
+			}
+		})
+	}
 }
 
 // TestOther learns from a program that is not of the source, or cannot be learnt.
@@ -447,7 +520,22 @@ func TestOther(t *testing.T) {
 		{"a main package with other files", func(a *app) { a.save("cmd/shop/more_amd64.s", "") }, direct.ErrUnfit},
 		{"a profile", func(a *app) {
 			a.save("cmd/shop/default.pgo", "")
-		}, nil},
+		}, direct.ErrUnfit},
+		{"a program by a profile that is gone", func(a *app) {
+			a.save("cmd/shop/default.pgo", "")
+			a.build()
+			a.remove("cmd/shop/default.pgo")
+		}, direct.ErrUnfit},
+		{"a large file that is embedded", func(a *app) {
+			a.save("texts/greeting.txt", strings.Repeat("hello", 1<<20))
+			a.build()
+		}, direct.ErrUnfit},
+		{"a large file", func(a *app) { a.save("README.md", strings.Repeat("hello", 1<<20)) }, nil},
+		{"a large source", func(a *app) {
+			for i := range 11 {
+				a.save(fmt.Sprintf("%d.txt", i), strings.Repeat("hey", 1<<20))
+			}
+		}, direct.ErrUnfit},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newApp(t, shop, mainOfShop)

@@ -1,6 +1,7 @@
 package direct
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -9,16 +10,43 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 )
 
-// mostRead is of how many bytes a program's source is at most that a plan is made for: all of it is read for each save.
-const mostRead = 32 << 20
+const (
+	// mostRead is of how many bytes a program's source is at most that a plan is made for: all of it is read for each save.
+	mostRead = 32 << 20
+	// largeFile is of how many bytes a file is that is taken for no part of the program until it turns out to be one.
+	largeFile = 4 << 20
+)
 
-// news is a file that is not as it was.
-type news struct {
+// change is a file that is not as it was.
+type change struct {
 	name    string
 	content []byte
-	is      file // now
+	is      known // now
+}
+
+// readAll notes what the files are before the go command is asked, so that what it says is of the same.
+func (p *Plan) readAll(ctx context.Context) error {
+	read, total := map[string]sum{}, int64(0)
+	for _, name := range p.names {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		info, err := os.Lstat(p.source(name))
+		if err != nil || !info.Mode().IsRegular() || info.Size() > largeFile {
+			continue
+		}
+		if total += info.Size(); total > mostRead {
+			return fmt.Errorf("%w: it is large", ErrUnfit)
+		}
+		if read[name], err = sumOf(p.source(name)); err != nil {
+			return err
+		}
+	}
+	p.read = read
+	return nil
 }
 
 // source is the path of a file of the source.
@@ -33,44 +61,47 @@ func (p *Plan) mirrored(name string) string {
 }
 
 // mirrorAll reads all that the go command reads of the source.
-func (p *Plan) mirrorAll() error {
+func (p *Plan) mirrorAll(ctx context.Context) error {
 	for _, name := range p.names {
-		// They change what is compiled with, and the profile in the main package how.
-		if base := path.Base(name); base == "go.mod" || base == "go.sum" || base == "go.work" || base == "default.pgo" {
+		switch base := path.Base(name); {
+		case base == "go.mod" || base == "go.sum" || base == "go.work":
 			p.fixed[name] = sum{}
+		case name == path.Join(p.main().dir, "default.pgo"):
+			return fmt.Errorf("%w: it is compiled by a profile", ErrUnfit)
 		}
 	}
-	total := 0
 	for _, one := range p.packages {
 		for _, name := range one.all() {
 			if !one.plain {
 				p.fixed[name] = sum{}
 				continue
 			}
-			content, err := p.read(name)
-			if err != nil {
-				return err
-			}
-			if total += len(content); total > mostRead {
-				return fmt.Errorf("%w: it is large", ErrUnfit)
-			}
-			is := file{of: append(p.files[name].of, one), sum: sha256.Sum256(content)}
-			if is.head, err = stays(is.of, name, content); err != nil {
-				return err
-			}
-			if err := p.write(news{name, content, is}); err != nil {
+			if err := p.mirror(ctx, one, name); err != nil {
 				return err
 			}
 		}
 	}
 	for name := range p.fixed {
-		content, err := p.read(name)
+		content, err := p.content(ctx, name)
 		if err != nil {
 			return err
 		}
 		p.fixed[name] = sha256.Sum256(content)
 	}
-	return p.lookBeside()
+	return p.lookBeside(ctx)
+}
+
+// mirror takes a file of a package into the plan.
+func (p *Plan) mirror(ctx context.Context, one *pack, name string) error {
+	content, err := p.content(ctx, name)
+	if err != nil {
+		return err
+	}
+	is := known{of: append(p.files[name].of, one), sum: sha256.Sum256(content)}
+	if is.head, err = stays(is.of, name, content); err != nil {
+		return err
+	}
+	return p.write(change{name, content, is})
 }
 
 // stays is what must stay of a file of these packages: of one that any of them compiles its head.
@@ -83,9 +114,9 @@ func stays(of []*pack, name string, content []byte) (string, error) {
 	return "", nil
 }
 
-// lookBeside reads the heads of files that are in the packages' folders and not compiled, for this system or at all: there
-// it stands that they are not. Tests are among them, since the go command wants to know of which package they are.
-func (p *Plan) lookBeside() error {
+// lookBeside reads what is in the packages' folders and not compiled, for this system or at all: in the heads of Go files it
+// stands that they are not. Tests are among them, since the go command wants to know of which package they are.
+func (p *Plan) lookBeside(ctx context.Context) error {
 	folders := map[string]bool{}
 	for _, one := range p.packages {
 		folders[one.dir] = true
@@ -93,24 +124,21 @@ func (p *Plan) lookBeside() error {
 	for _, name := range p.names {
 		_, compiled := p.files[name]
 		_, isFixed := p.fixed[name]
-		if compiled || isFixed || !folders[path.Dir(name)] {
-			continue
-		}
+		base := path.Base(name)
+		isGo := path.Ext(base) == ".go"
 		switch {
-		case path.Ext(name) == ".go":
-			content, err := p.read(name)
-			if err != nil {
-				return err
-			}
-			if p.heads[name], err = headOf(content); err != nil {
-				return err
-			}
-		case slices.Contains(otherSources, path.Ext(name)):
-			content, err := p.read(name)
-			if err != nil {
-				return err
-			}
+		case compiled || isFixed || !folders[path.Dir(name)], strings.HasPrefix(base, "_"), strings.HasPrefix(base, "."),
+			!isGo && !slices.Contains(otherSources, path.Ext(base)):
+			continue // it cannot come to be compiled
+		}
+		content, err := p.content(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !isGo {
 			p.fixed[name] = sha256.Sum256(content)
+		} else if p.heads[name], err = headOf(content); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -119,8 +147,11 @@ func (p *Plan) lookBeside() error {
 // otherSources are what else the go command looks at, as go/build has it.
 var otherSources = []string{".c", ".cc", ".cpp", ".cxx", ".m", ".h", ".hh", ".hpp", ".hxx", ".f", ".F", ".for", ".f90", ".s", ".S", ".sx", ".swig", ".swigcxx", ".syso"}
 
-// read reads a file of the source, if it is one of those that are named.
-func (p *Plan) read(name string) ([]byte, error) {
+// content reads a file of the source, if it is one of those that are named.
+func (p *Plan) content(ctx context.Context, name string) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if _, named := slices.BinarySearch(p.names, name); !named {
 		return nil, fmt.Errorf("%w: %s is no source", ErrUnfit, name)
 	}
@@ -131,48 +162,42 @@ func (p *Plan) read(name string) ([]byte, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s is gone", ErrUnfit, name)
 	}
-	return content, err
+	if err != nil || p.read == nil {
+		return content, err
+	}
+	switch before, ok := p.read[name]; {
+	case !ok:
+		return nil, fmt.Errorf("%w: %s is large", ErrUnfit, name)
+	case before != sha256.Sum256(content):
+		return nil, fmt.Errorf("%w: %s has changed meanwhile", ErrDiffers, name)
+	}
+	return content, nil
 }
 
-// write takes a file into the mirror.
-func (p *Plan) write(n news) error {
-	file := p.mirrored(n.name)
+// write takes a file into the mirror. Until it is there as a whole the plan does not know what it is.
+func (p *Plan) write(c change) error {
+	unknown := c.is
+	unknown.sum = sum{}
+	p.files[c.name] = unknown
+	file := p.mirrored(c.name)
 	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return fmt.Errorf("copying the source: %w", err)
 	}
-	if err := os.WriteFile(file, n.content, 0o600); err != nil {
+	if err := os.WriteFile(file, c.content, 0o600); err != nil {
 		return fmt.Errorf("copying the source: %w", err)
 	}
-	p.files[n.name] = n.is
+	p.files[c.name] = c.is
 	return nil
 }
 
-// news compares the source with the mirror. ErrUnfit says that it differs in more than what is below the heads.
-func (p *Plan) news(names []string) ([]news, error) {
-	if !p.hasAll(names) {
-		return nil, fmt.Errorf("%w: there are other files", ErrUnfit)
+// changes compares the source with the mirror. ErrUnfit says that it differs in more than what is below the heads.
+func (p *Plan) changes(ctx context.Context, names []string) ([]change, error) {
+	if err := p.sameAround(ctx, names); err != nil {
+		return nil, err
 	}
-	for name, before := range p.fixed {
-		if content, err := p.read(name); err != nil {
-			return nil, err
-		} else if sha256.Sum256(content) != before {
-			return nil, fmt.Errorf("%w: %s", ErrUnfit, name)
-		}
-	}
-	for name, before := range p.heads {
-		content, err := p.read(name)
-		if err != nil {
-			return nil, err
-		}
-		if head, err := headOf(content); err != nil {
-			return nil, err
-		} else if head != before {
-			return nil, fmt.Errorf("%w: the imports of %s, or what is above them", ErrUnfit, name)
-		}
-	}
-	var all []news
+	var all []change
 	for name, before := range p.files {
-		content, err := p.read(name)
+		content, err := p.content(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -187,29 +212,57 @@ func (p *Plan) news(names []string) ([]news, error) {
 		if head != before.head {
 			return nil, fmt.Errorf("%w: the imports of %s, what is above them, or what it embeds", ErrUnfit, name)
 		}
-		all = append(all, news{name, content, file{of: before.of, head: head, sum: now}})
+		all = append(all, change{name, content, known{of: before.of, head: head, sum: now}})
 	}
-	compiled := 0
-	for one := range affected(all) {
+	compiled := affected(all)
+	for one := range compiled {
 		if !one.plain {
-			return nil, fmt.Errorf("%w: %s is not of Go files alone", ErrUnfit, one.path)
+			return nil, fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, one.path)
 		}
-		compiled++
 	}
-	if compiled > mostCompiled {
-		return nil, fmt.Errorf("%w: %d packages", ErrUnproven, compiled)
+	if len(compiled) > mostCompiled {
+		return nil, fmt.Errorf("%w: %d packages", ErrUnproven, len(compiled))
 	}
 	return all, nil
 }
 
-// take takes news into the mirror. Before a file changes there, all that is compiled of it is stale: what is left half-done
-// is not forgotten.
-func (p *Plan) take(all []news) error {
+// sameAround makes sure that what decides about which files are compiled, and how, is as it was.
+func (p *Plan) sameAround(ctx context.Context, names []string) error {
+	if !slices.Equal(p.names, names) {
+		return fmt.Errorf("%w: there are other files", ErrUnfit)
+	}
+	if now, err := sumOfSettings(p.settings); err != nil || now != p.settingsSum {
+		return errors.Join(err, fmt.Errorf("%w: the go command has other settings", ErrUnfit))
+	}
+	for name, before := range p.fixed {
+		if content, err := p.content(ctx, name); err != nil {
+			return err
+		} else if sha256.Sum256(content) != before {
+			return fmt.Errorf("%w: %s", ErrUnfit, name)
+		}
+	}
+	for name, before := range p.heads {
+		content, err := p.content(ctx, name)
+		if err != nil {
+			return err
+		}
+		if head, err := headOf(content); err != nil {
+			return err
+		} else if head != before {
+			return fmt.Errorf("%w: the imports of %s, or what is above them", ErrUnfit, name)
+		}
+	}
+	return nil
+}
+
+// take takes changes into the mirror. Before a file changes there, all that is compiled of it is stale: what is left
+// half-done is not forgotten.
+func (p *Plan) take(all []change) error {
 	for one := range affected(all) {
 		one.stale = true
 	}
-	for _, n := range all {
-		if err := p.write(n); err != nil {
+	for _, c := range all {
+		if err := p.write(c); err != nil {
 			return err
 		}
 	}

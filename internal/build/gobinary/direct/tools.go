@@ -15,12 +15,13 @@ import (
 	"slipway.dev/slipway/internal/build/process"
 )
 
-// mostAtOnce is how many functions the go command has a compiler work on at once, where there are as many processors.
+// mostAtOnce is how many functions a compiler works on at once, where there are as many processors: what the go command gives
+// each of several at least.
 const mostAtOnce = 4
 
 // compile compiles a package, as the go command does one of Go files alone, into an archive of the plan's.
 func (p *Plan) compile(ctx context.Context, one *pack, archive string) error {
-	imports := p.file("importcfg")
+	imports := p.scratch("importcfg")
 	if err := os.WriteFile(imports, []byte(p.archives(one)), 0o600); err != nil {
 		return fmt.Errorf("compiling %s: %w", one.path, err)
 	}
@@ -37,12 +38,12 @@ func (p *Plan) compile(ctx context.Context, one *pack, archive string) error {
 	if len(one.patterns) > 0 {
 		embedding, err := p.embedding(one)
 		if err == nil {
-			err = os.WriteFile(p.file("embedcfg"), embedding, 0o600)
+			err = os.WriteFile(p.scratch("embedcfg"), embedding, 0o600)
 		}
 		if err != nil {
 			return fmt.Errorf("compiling %s: %w", one.path, err)
 		}
-		arguments = append(arguments, "-embedcfg", p.file("embedcfg"))
+		arguments = append(arguments, "-embedcfg", p.scratch("embedcfg"))
 	}
 	for _, file := range one.files {
 		arguments = append(arguments, "./"+file)
@@ -60,12 +61,12 @@ func (p *Plan) compile(ctx context.Context, one *pack, archive string) error {
 // link makes the program.
 func (p *Plan) link(ctx context.Context, file string) error {
 	main := p.main()
-	imports := p.file("importcfg.link")
+	imports := p.scratch("importcfg.link")
 	content := p.archives(nil) + "modinfo " + strconv.Quote(p.modules) + "\n"
 	if err := os.WriteFile(imports, []byte(content), 0o600); err != nil {
 		return fmt.Errorf("linking: %w", err)
 	}
-	made := p.file("program.new")
+	made := p.scratch("program.new")
 	arguments := slices.Concat([]string{"-o", made, "-importcfg", imports, "-buildmode=exe"}, p.query.LDFlags)
 	if main.debug != "" {
 		arguments = append(arguments, "-X=runtime.godebugDefault="+main.debug)
