@@ -16,12 +16,14 @@ const mostAhead = 2000
 // once; where none comes, the place is free again when the build has ended.
 type early struct {
 	builds chan struct{}
-	taken  atomic.Bool // by the run, or given back
+	end    context.CancelFunc // of the build
+	taken  atomic.Bool        // by the run, or given back
 }
 
-// release gives back the place, unless it was taken over.
+// release ends the build and gives back its place, unless that was taken over.
 func (e *early) release() {
 	if e != nil && e.taken.CompareAndSwap(false, true) {
+		e.end()
 		<-e.builds
 	}
 }
@@ -43,7 +45,8 @@ func (a *app) begin(ctx context.Context, mark uint64) {
 	default:
 		return
 	}
-	begun := &early{builds: a.builds}
+	ctx, cancel := context.WithCancel(ctx)
+	begun := &early{builds: a.builds, end: cancel}
 	source, err := a.readSource(ctx)
 	if err != nil {
 		begun.release() // the run will tell
@@ -59,6 +62,7 @@ func (a *app) begin(ctx context.Context, mark uint64) {
 	a.early = begun
 	go func() {
 		<-ended
+		cancel()
 		begun.release()
 	}()
 }

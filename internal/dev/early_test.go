@@ -20,14 +20,15 @@ type beginner struct {
 	knowing bool // whether there is nothing to learn
 	lessons int
 	ended   chan struct{}
+	ctx     context.Context //nolint:containedctx // of the last Begin
 	asked   []build.Request
 	builds  []build.Request
 }
 
 func (b *beginner) Begins() bool { return !b.cold }
 
-func (b *beginner) Begin(_ context.Context, r build.Request) <-chan struct{} {
-	b.asked = append(b.asked, r)
+func (b *beginner) Begin(ctx context.Context, r build.Request) <-chan struct{} {
+	b.asked, b.ctx = append(b.asked, r), ctx
 	b.ended = make(chan struct{})
 	return b.ended
 }
@@ -104,6 +105,15 @@ func TestBeginTakesTurns(t *testing.T) {
 	a.builds <- struct{}{}
 	if a.early.take() {
 		t.Error("its place is taken over, which was given back")
+	}
+	<-a.builds
+	a.begin(t.Context(), 4)
+	last := b.ctx
+	a.early.release()
+	a.builds <- struct{}{} // another app's
+	a.begin(t.Context(), 5)
+	if last.Err() == nil || len(b.asked) != 3 {
+		t.Errorf("what was begun goes on without a place: %v, %d begun", last.Err(), len(b.asked))
 	}
 }
 
