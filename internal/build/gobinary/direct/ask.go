@@ -156,6 +156,9 @@ func (p *Plan) add(l *listed, of map[string]*pack) error {
 			imported.importers = append(imported.importers, one)
 		}
 	}
+	if one.export, err = exportOf(one.archive); err != nil {
+		return fmt.Errorf("reading %s: %w", one.path, err)
+	}
 	of[one.path] = one
 	p.packages = append(p.packages, one)
 	return nil

@@ -78,6 +78,8 @@ type pack struct {
 	proven    bool
 	stale     bool // whether its archive is of other files than those of the mirror, or of other imports, or of a proof that failed
 	archive   string
+	compiled  bool    // whether that was made for a proof that is not over
+	export    sum     // what the archive says to those who import the package
 	importers []*pack // those that import it themselves
 }
 
@@ -135,20 +137,16 @@ func (p *Plan) prove(ctx context.Context, program string) (err error) {
 	if !p.main().plain {
 		return fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, p.main().path)
 	}
-	var compiled []*pack
-	for _, one := range p.packages {
-		if one.stale {
-			compiled = append(compiled, one)
-		}
-	}
 	defer func() {
-		for _, one := range compiled {
-			one.proven, one.stale = err == nil, err != nil
+		for _, one := range p.packages {
+			if one.compiled {
+				one.proven, one.stale, one.compiled = err == nil, err != nil, false
+			}
 		}
 	}()
 	made := p.scratch("proof")
 	defer os.Remove(made)
-	if _, err := p.build(ctx, made, ""); err != nil {
+	if _, err := p.build(ctx, made, "", true); err != nil {
 		return err
 	}
 	same, err := sameContent(made, program)
@@ -166,16 +164,10 @@ func (p *Plan) Make(ctx context.Context, names []string, file string, have State
 	if err != nil {
 		return "", err
 	}
-	compiled := affected(changes)
-	for _, one := range p.packages {
-		if (compiled[one] || one.stale) && !one.proven {
-			return "", fmt.Errorf("%w: %s", ErrUnproven, one.path)
-		}
-	}
 	if err := p.take(changes); err != nil {
 		return "", err
 	}
-	return p.build(ctx, file, have)
+	return p.build(ctx, file, have, false)
 }
 
 // State is what the program is made of that Make or Prove made last.
@@ -204,16 +196,28 @@ func (p *Plan) main() *pack { return p.packages[len(p.packages)-1] }
 // scratch is a path in the plan's folder.
 func (p *Plan) scratch(name string) string { return filepath.Join(p.query.Scratch, name) }
 
-// build brings up to date what is stale, and links.
-func (p *Plan) build(ctx context.Context, file string, have State) (State, error) {
+// build brings up to date what is stale, and links. Only to prove it compiles what is not proven.
+func (p *Plan) build(ctx context.Context, file string, have State, proof bool) (State, error) {
 	for i, one := range p.packages {
 		if !one.stale {
 			continue
 		}
-		if err := p.compile(ctx, one, p.scratch(fmt.Sprintf("%d.a", i))); err != nil {
+		switch {
+		case !one.plain:
+			return "", fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, one.path)
+		case !one.proven && !proof:
+			return "", fmt.Errorf("%w: %s", ErrUnproven, one.path)
+		case p.stale() > mostCompiled:
+			return "", fmt.Errorf("%w: %d packages", ErrUnproven, p.stale())
+		}
+		archive := p.scratch(fmt.Sprintf("%d.a", i))
+		if err := p.compile(ctx, one, archive); err != nil {
 			return "", err
 		}
-		one.stale = false
+		if err := p.renew(one, archive); err != nil {
+			return "", err
+		}
+		one.compiled = proof
 	}
 	state := p.State()
 	if state == have {
@@ -222,25 +226,30 @@ func (p *Plan) build(ctx context.Context, file string, have State) (State, error
 	return state, p.link(ctx, file)
 }
 
-// affected are packages that have changed files, and all that import them.
-func affected(changes []change) map[*pack]bool {
-	all := map[*pack]bool{}
-	var add func(*pack)
-	add = func(one *pack) {
-		if all[one] {
-			return
+// stale is how many packages are to be compiled, as far as that is known.
+func (p *Plan) stale() int {
+	count := 0
+	for _, one := range p.packages {
+		if one.stale {
+			count++
 		}
-		all[one] = true
+	}
+	return count
+}
+
+// renew gives a package a new archive. Those that import it are stale where it says something else to them.
+func (p *Plan) renew(one *pack, archive string) error {
+	export, err := exportOf(archive)
+	if err != nil {
+		return fmt.Errorf("compiling %s: %w", one.path, err)
+	}
+	if export != one.export {
 		for _, importer := range one.importers {
-			add(importer)
+			importer.stale = true
 		}
 	}
-	for _, c := range changes {
-		for _, one := range c.is.of {
-			add(one)
-		}
-	}
-	return all
+	one.archive, one.export, one.stale = archive, export, false
+	return nil
 }
 
 func sameContent(a, b string) (bool, error) {

@@ -291,6 +291,7 @@ func TestChanges(t *testing.T) {
 		{"what is exported at the end of a row", func(a *app) {
 			a.replace("price/tax/tax.go", "func Add(price int) int { return price + rate }", "func Add[T ~int](price T) T { return price * rate }")
 		}, nil},
+		{"what a function in the middle does", func(a *app) { a.replace("price/discount.go", "return 1", "println(1); return 2") }, nil},
 		{"several at once", func(a *app) {
 			a.replace("price/tax/tax.go", "rate = 2", "rate = 3")
 			a.replace("cmd/shop/main.go", `"tea"`, `"a long drink"`)

@@ -214,15 +214,6 @@ func (p *Plan) changes(ctx context.Context, names []string) ([]change, error) {
 		}
 		all = append(all, change{name, content, known{of: before.of, head: head, sum: now}})
 	}
-	compiled := affected(all)
-	for one := range compiled {
-		if !one.plain {
-			return nil, fmt.Errorf("%w: %s is made of more than Go", ErrUnfit, one.path)
-		}
-	}
-	if len(compiled) > mostCompiled {
-		return nil, fmt.Errorf("%w: %d packages", ErrUnproven, len(compiled))
-	}
 	return all, nil
 }
 
@@ -255,11 +246,13 @@ func (p *Plan) sameAround(ctx context.Context, names []string) error {
 	return nil
 }
 
-// take takes changes into the mirror. Before a file changes there, all that is compiled of it is stale: what is left
-// half-done is not forgotten.
+// take takes changes into the mirror. Before a file changes there, what is compiled of it is stale: what is left half-done is
+// not forgotten.
 func (p *Plan) take(all []change) error {
-	for one := range affected(all) {
-		one.stale = true
+	for _, c := range all {
+		for _, one := range c.is.of {
+			one.stale = true
+		}
 	}
 	for _, c := range all {
 		if err := p.write(c); err != nil {

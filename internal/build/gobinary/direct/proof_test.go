@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -112,5 +113,43 @@ func TestHalfWritten(t *testing.T) {
 	}
 	if p.files["a"].sum != (sum{}) {
 		t.Error("it counts as what it was before")
+	}
+}
+
+func TestArchivesThatTellNothing(t *testing.T) {
+	entry := func(name string, size int, content string) string {
+		return fmt.Sprintf("!<arch>\n%-16s%-12d%-6d%-6d%-8o%-10d`\n%s", name, 0, 0, 0, 0o644, size, content)
+	}
+	const good = "go object linux amd64 go1.26\nbuild id \"a\"\n\n$$B\nexported\n$$\n"
+	for name, content := range map[string]string{
+		"nothing":          "",
+		"no archive":       strings.Repeat("text\n", 40),
+		"another entry":    entry("_go_.o", len(good), good),
+		"a cut one":        entry("__.PKGDEF", len(good)+1, good),
+		"no exports in it": entry("__.PKGDEF", 4, "text"),
+		"a bad size":       strings.Replace(entry("__.PKGDEF", len(good), good), fmt.Sprint(len(good)), "x", 1),
+	} {
+		file := filepath.Join(t.TempDir(), "archive")
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := exportOf(file); !errors.Is(err, errNoExport) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	same := filepath.Join(t.TempDir(), "archive")
+	var sums []sum
+	for _, content := range []string{good, strings.Replace(good, `"a"`, `"b"`, 1), strings.Replace(good, "exported", "other", 1)} {
+		if err := os.WriteFile(same, []byte(entry("__.PKGDEF", len(content), content)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		is, err := exportOf(same)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, is)
+	}
+	if sums[0] != sums[1] || sums[0] == sums[2] {
+		t.Error("the build ID makes a difference, or what is exported does not")
 	}
 }

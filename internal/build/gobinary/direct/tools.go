@@ -54,7 +54,6 @@ func (p *Plan) compile(ctx context.Context, one *pack, archive string) error {
 	if err := os.Rename(made, archive); err != nil {
 		return fmt.Errorf("compiling %s: %w", one.path, err)
 	}
-	one.archive = archive
 	return nil
 }
 
