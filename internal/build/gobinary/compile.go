@@ -8,7 +8,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -36,8 +35,8 @@ type order struct {
 	hidden    []byte   // what hides what is not source; nil for nothing
 }
 
-// order says how the main package is built. again says that most of it was compiled before.
-func (t *toolchain) order(r build.Request, config appfile.Go, again bool, main string, hidden []byte) order {
+// order says how the main package is built of the source in dir. again says that most of it was compiled before.
+func (t *toolchain) order(r build.Request, dir string, config appfile.Go, again bool, main string, hidden []byte) order {
 	collection := lessCollection
 	if again {
 		collection = leastCollection
@@ -49,11 +48,8 @@ func (t *toolchain) order(r build.Request, config appfile.Go, again bool, main s
 	for _, name := range slices.Sorted(maps.Keys(r.Env)) {
 		env = append(env, name+"="+r.Env[name])
 	}
-	env = append(env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture)
-	if absolute, err := filepath.Abs(r.Dir); err == nil {
-		env = append(env, "PWD="+absolute)
-	}
-	return order{main: main, dir: r.Dir, arguments: t.arguments(config), weak: collection, env: env, hidden: hidden}
+	env = append(env, "CGO_ENABLED=0", "GOOS="+r.Platform.OS, "GOARCH="+r.Platform.Architecture, "PWD="+dir)
+	return order{main: main, dir: dir, arguments: t.arguments(config), weak: collection, env: env, hidden: hidden}
 }
 
 func (o order) same(other order) bool {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -35,6 +36,7 @@ type Builder struct {
 	config  appfile.Go
 	bases   *baseimage.Finder
 	settled *toolchain // what the go command said about its settings; nil before the first build
+	doubt   bool       // whether it may say something else now
 	scratch string     // where the compiled program is; kept, so that one that is known not to have changed is not linked again
 	warm    bool       // whether it has compiled a program already
 	begun   begun
@@ -61,9 +63,10 @@ func New(config appfile.Go, bases *baseimage.Finder) *Builder {
 // wherever the same Go version compiles it and the base is the same.
 func (b *Builder) Build(ctx context.Context, r build.Request) (*build.Result, error) {
 	defer b.abandon() // what it does not go on with
+	b.learnt.current = false
 	if r.Fresh {
 		b.abandon()
-		b.learnt = learnt{}
+		b.learnt, b.doubt = learnt{}, true
 	}
 	if r.Platform.OS != "linux" {
 		return nil, fmt.Errorf("building for %s: only linux images can be built", r.Platform)
@@ -132,7 +135,7 @@ func (b *Builder) order(ctx context.Context, r build.Request) (*source, order, e
 		return nil, order{}, err
 	}
 	hidden, err := src.overlay()
-	return src, tools.order(r, b.config, b.warm, main, hidden), err
+	return src, tools.order(r, src.dir, b.config, b.warm, main, hidden), err
 }
 
 // main is the package that the user chose, here or in slipway.yaml.
@@ -274,15 +277,18 @@ func (b *Builder) assets(src *source, main string) (v1.Layer, error) {
 	return assets, nil
 }
 
-// toolchain asks the go command for its settings, once.
+// toolchain asks the go command for its settings, once, and again where it may say something else.
 func (b *Builder) toolchain(ctx context.Context, dir string) (*toolchain, error) {
-	if b.settled != nil {
+	if b.settled != nil && !b.doubt {
 		return b.settled, nil
 	}
 	tools, err := findToolchain(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	b.settled = tools
+	if b.settled != nil && !maps.Equal(b.settled.settings(), tools.settings()) {
+		b.learnt.pass, b.learnt.passed = 0, 0
+	}
+	b.settled, b.doubt = tools, false
 	return tools, nil
 }

@@ -13,22 +13,26 @@ import (
 	"slipway.dev/slipway/internal/build/gobinary/direct"
 )
 
-// mostPassed is how many builds are passed over at most before another lesson is tried, after several that have failed: what
-// the go command does with this source may be what no plan knows, and each try costs as much as a build.
-const mostPassed = 64
+// How many builds are passed over before another lesson is tried, after one that has failed, and after many: what the go
+// command does with this source may be what no plan knows, and each try costs as much as a build.
+const (
+	firstPassed = 2
+	mostPassed  = 64
+)
 
 // learnt is how the program is made without the go command, as far as that is known.
 type learnt struct {
-	plan     *direct.Plan // nil for none
-	order    order        // that the plan is for
-	dir      string       // the same: the source, without symbolic links
-	program  direct.State // of the file that Build made last; "" where that is not known
-	last     *source      // of that file; nil before the first
-	asked    order        // what made it
-	wanting  bool         // whether there is something to learn from it
-	failures int          // of lessons, in a row
-	pass     int          // how many builds to pass over before the next lesson
-	lesson   *lesson      // that is under way; nil for none
+	plan    *direct.Plan // nil for none
+	order   order        // that the plan is for
+	dir     string       // the same: the source, without symbolic links
+	program direct.State // of the file that Build made last; "" where that is not known
+	last    *source      // of that file; nil before the first
+	asked   order        // what made it
+	wanting bool         // whether there is something to learn from it
+	current bool         // whether that is of the last Build, which may have come to nothing
+	pass    int          // how many builds to pass over before the next lesson
+	passed  int          // how many that were when a lesson, or the plan of one, failed last
+	lesson  *lesson      // that is under way; nil for none
 }
 
 // plan is a direct.Plan and the files that it is to be used for.
@@ -54,7 +58,7 @@ type lesson struct {
 func (b *Builder) Learn(ctx context.Context) <-chan struct{} {
 	b.abandon()
 	l := &b.learnt
-	if !l.wanting || l.pass > 0 || !b.settled.alone(l.last, l.asked) || !b.settled.plans(b.config) {
+	if !l.wanting || !l.current || l.pass > 0 || !b.settled.alone(l.last, l.asked) || !b.settled.plans(b.config) {
 		return nil
 	}
 	query, err := b.query(l.last, l.asked)
@@ -90,22 +94,23 @@ func (b *Builder) endLesson() {
 	l.lesson = nil
 	switch {
 	case one.err == nil:
-		l.plan, l.order, l.dir, l.wanting, l.failures = one.plan, l.asked, l.last.dir, false, 0
+		l.plan, l.order, l.dir, l.wanting = one.plan, l.asked, l.last.dir, false
 		l.program = one.plan.State()
-	case one.cut: // once more after the next build
+	case one.cut || errors.Is(one.err, direct.ErrMoved): // once more after the next build
 		if one.plan != l.plan {
 			l.plan = nil // the new one has taken its files
 		}
 	default:
 		l.plan, l.wanting = nil, false
 		l.fail()
+		b.doubt = true // the settings may be why
 	}
 }
 
 // fail has twice as many builds passed over as the last time.
 func (l *learnt) fail() {
-	l.failures++
-	l.pass = min(1<<l.failures, mostPassed)
+	l.pass = min(max(firstPassed, 2*l.passed), mostPassed)
+	l.passed = l.pass
 }
 
 // plan is what the source is to be compiled with; nil for the go command.
@@ -120,13 +125,14 @@ func (b *Builder) plan(src *source, o order) *plan {
 // note takes in how the program was made that Build has now.
 func (b *Builder) note(src *source, c *compilation) {
 	l := &b.learnt
-	if l.pass--; l.last == nil || l.pass < 0 || !slices.Equal(l.last.names, src.names) {
-		l.pass = 0
+	l.pass = max(0, l.pass-1)
+	if l.last == nil || !slices.Equal(l.last.names, src.names) {
+		l.pass, l.passed = 0, 0
 	}
-	l.program, l.last, l.asked = c.state, src, c.order
+	l.program, l.last, l.asked, l.current = c.state, src, c.order, true
 	switch {
 	case c.state != "":
-		l.wanting = false
+		l.wanting, l.passed = false, 0
 	case errors.Is(c.gaveUp, direct.ErrUnproven):
 		l.wanting = true
 	case c.gaveUp != nil && !errors.Is(c.gaveUp, direct.ErrUnfit):
@@ -134,6 +140,7 @@ func (b *Builder) note(src *source, c *compilation) {
 		fallthrough
 	default:
 		l.plan, l.wanting = nil, true
+		b.doubt = c.gaveUp != nil // the settings may be what has changed
 	}
 }
 
@@ -172,7 +179,8 @@ func (b *Builder) query(src *source, o order) (direct.Query, error) {
 	weak, err := b.settled.weak(o, scratch)
 	return direct.Query{
 		Go: b.settled.program, Dir: src.dir, Main: o.main, Flags: arguments[1:],
-		LDFlags: strings.Fields(strings.Join(b.settled.ldflags(b.config), " ")),
-		Env:     slices.Concat(weak, os.Environ(), o.env, []string{"PWD=" + src.dir}), Scratch: scratch,
+		Settings: b.settled.settings(),
+		LDFlags:  strings.Fields(strings.Join(b.settled.ldflags(b.config), " ")),
+		Env:      slices.Concat(weak, os.Environ(), o.env, []string{"PWD=" + src.dir}), Scratch: scratch,
 	}, err
 }

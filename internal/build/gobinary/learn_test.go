@@ -268,6 +268,92 @@ func TestLinkedFolder(t *testing.T) {
 	}
 }
 
+// TestLinkedFolderWithIgnoredFiles hides the same behind a link as without it.
+func TestLinkedFolderWithIgnoredFiles(t *testing.T) {
+	dir, link := unpack(t, hello), filepath.Join(t.TempDir(), "current")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
+	want := digestOf(t, newBuilder(t), request(dir))
+	save(t, dir, ".slipwayignore", "more.go\n")
+	save(t, dir, "more.go", "package main\n\nfunc init() { println(\"more\") }\n")
+	if got := digestOf(t, newBuilder(t), request(link)); got != want {
+		t.Errorf("the image is %s, and %s without the ignored file", got, want)
+	}
+}
+
+// TestSettingsChange writes another setting, as `go env -w` does, between a build and the next: no lesson takes it for the old.
+func TestSettingsChange(t *testing.T) {
+	settings := filepath.Join(t.TempDir(), "env")
+	t.Setenv("GOENV", settings)
+	t.Setenv("GOFLAGS", "") // which is back after the test, and would win
+	if err := os.Unsetenv("GOFLAGS"); err != nil {
+		t.Fatal(err)
+	}
+	dir, calls := unpack(t, hello), countCalls(t)
+	b := newBuilder(t)
+	digestOf(t, b, request(dir))
+	learn(t, b)
+	save(t, filepath.Dir(settings), "env", "GOFLAGS=-gcflags=-l\n")
+	for i := range 3 {
+		save(t, dir, "main.go", fmt.Sprintf("package main\n\nfunc main() { println(small(%d)) }\n\nfunc small(i int) int { return i + 1 }\n", i))
+		before := calls.count(t, "begun")
+		got := digestOf(t, b, request(dir))
+		if calls.count(t, "begun") == before {
+			t.Errorf("%d: it was built without the go command", i)
+		}
+		if want := digestOf(t, newBuilder(t), request(dir)); got != want {
+			t.Errorf("%d: the image is %s, and %s of a builder that has learnt nothing", i, got, want)
+		}
+		if ended := b.Learn(t.Context()); ended != nil {
+			<-ended
+		}
+	}
+	save(t, filepath.Dir(settings), "env", "")
+	fresh := request(dir)
+	fresh.Fresh = true
+	digestOf(t, b, fresh)
+	learn(t, b)
+	save(t, dir, "main.go", program("new"))
+	before := calls.count(t, "begun")
+	if got, want := digestOf(t, b, request(dir)), digestOf(t, newBuilder(t), request(dir)); got != want || calls.count(t, "begun") != before+1 {
+		t.Errorf("the image is %s, and %s of a builder that has learnt nothing; go build was called %d times", got, want, calls.count(t, "begun")-before)
+	}
+}
+
+// TestLessonsThatCameToNothing has lessons cut, and saves between that do not build: there is one right after the next that does.
+func TestLessonsThatCameToNothing(t *testing.T) {
+	dir := unpack(t, hello)
+	b := newBuilder(t)
+	digestOf(t, b, request(dir))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := b.Learn(ctx)
+	cancel()
+	<-ended
+	save(t, dir, "main.go", "package main\n\nfunc main() { mistake }\n")
+	if _, err := b.Build(t.Context(), request(dir)); err == nil {
+		t.Fatal("it builds")
+	}
+	if b.Learn(t.Context()) != nil {
+		t.Error("it learns from what does not build")
+	}
+	save(t, dir, "main.go", program("a"))
+	digestOf(t, b, request(dir))
+	ended = b.Learn(t.Context())
+	save(t, dir, "main.go", program("b"))
+	<-ended
+	digestOf(t, b, request(dir))
+	if ended := b.Learn(t.Context()); ended != nil { // else the save came after all of the lesson
+		<-ended
+	}
+	save(t, dir, "main.go", program("c"))
+	calls := countCalls(t)
+	digestOf(t, b, request(dir))
+	if count := calls.count(t, "begun"); count != 0 {
+		t.Errorf("go build was called %d times", count)
+	}
+}
+
 // TestForgets has what makes the builder use the go command again.
 func TestForgets(t *testing.T) {
 	for name, change := range map[string]func(t *testing.T, dir string, r *build.Request){

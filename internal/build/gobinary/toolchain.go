@@ -24,6 +24,7 @@ import (
 type toolchain struct {
 	program string
 	flags   []string // GOFLAGS, wherever they come from
+	all     string   // the same as it was said
 	// workspace is GOWORK as it was found at first: a file, "off", or "" for none.
 	workspace string
 	temporary string // GOTMPDIR; "" where the user has no wish
@@ -47,7 +48,12 @@ func findToolchain(ctx context.Context, dir string) (*toolchain, error) {
 	if err := json.Unmarshal(said.Bytes(), &settings); err != nil {
 		return nil, fmt.Errorf("asking go for its settings: %w", err)
 	}
-	return &toolchain{program: program, flags: strings.Fields(settings.GOFLAGS), workspace: settings.GOWORK, temporary: settings.GOTMPDIR}, nil
+	return &toolchain{program: program, flags: strings.Fields(settings.GOFLAGS), all: settings.GOFLAGS, workspace: settings.GOWORK, temporary: settings.GOTMPDIR}, nil
+}
+
+// settings are what the go command said of what decides how a program is made.
+func (t *toolchain) settings() map[string]string {
+	return map[string]string{"GOFLAGS": t.all, "GOWORK": t.workspace}
 }
 
 // context is how the source files of a target are chosen.

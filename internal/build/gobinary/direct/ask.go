@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"go/version"
 	"io"
-	"io/fs"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,13 +16,6 @@ import (
 
 	"slipway.dev/slipway/internal/build/process"
 )
-
-// tools are the programs that do the work.
-type tools struct {
-	compile, link string
-	version       string // of Go
-	env           []string
-}
 
 // listed is what `go list -json` tells of a package, as far as it matters here.
 type listed struct {
@@ -77,50 +69,6 @@ func (p *Plan) ask(ctx context.Context) error {
 	return nil
 }
 
-func (p *Plan) askTools(ctx context.Context) error {
-	output, err := p.goSays(ctx, "env", "-json")
-	if err != nil {
-		return err
-	}
-	settings := map[string]string{}
-	if err := json.Unmarshal(output, &settings); err != nil {
-		return fmt.Errorf("asking go for its settings: %w", err)
-	}
-	suffix := ""
-	if settings["GOHOSTOS"] == "windows" {
-		suffix = ".exe"
-	}
-	folder := settings["GOTOOLDIR"]
-	p.tools = tools{compile: filepath.Join(folder, "compile"+suffix), link: filepath.Join(folder, "link"+suffix), version: settings["GOVERSION"]}
-	p.tools.env = slices.Clone(p.query.Env)
-	for _, name := range toolSettings {
-		if value, ok := settings[name]; ok {
-			p.tools.env = append(p.tools.env, name+"="+value)
-		}
-	}
-	p.settings = settings["GOENV"]
-	p.settingsSum, err = sumOfSettings(p.settings)
-	return err
-}
-
-// toolSettings are what the compiler and the linker read of the environment, which need not have what the user's file of
-// settings says.
-var toolSettings = []string{
-	"GOOS", "GOARCH", "GOEXPERIMENT", "GOFIPS140", "GO386", "GOAMD64", "GOARM", "GOARM64", "GOMIPS", "GOMIPS64", "GOPPC64", "GORISCV64",
-}
-
-// sumOfSettings is of the file that `go env -w` writes; of one that is not there it is zero.
-func sumOfSettings(file string) (sum, error) {
-	if file == "" || file == "off" {
-		return sum{}, nil
-	}
-	content, err := sumOf(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return sum{}, nil
-	}
-	return content, err
-}
-
 // add takes a package into the plan; those that it imports are there.
 func (p *Plan) add(l *listed, of map[string]*pack) error {
 	switch {
@@ -129,6 +77,9 @@ func (p *Plan) add(l *listed, of map[string]*pack) error {
 	case l.Incomplete || l.Export == "":
 		return fmt.Errorf("%w: %s is not compiled", ErrUnfit, l.ImportPath)
 	case l.Standard || l.Module == nil || !l.Module.Main:
+		if slices.ContainsFunc(l.Imports, func(name string) bool { return of[name] != nil }) {
+			return fmt.Errorf("%w: %s, which is of another module, imports the source", ErrUnfit, l.ImportPath)
+		}
 		p.exports[l.ImportPath] = l.Export
 		return nil
 	case len(l.ImportMap) > 0:

@@ -24,6 +24,8 @@ var (
 	ErrUnfit = errors.New("no plan fits the source")
 	// ErrUnproven says that what has changed is in a package for which the plan has not made the go command's bytes yet.
 	ErrUnproven = errors.New("a package that was not compiled without the go command yet has changed")
+	// ErrMoved says that the source has changed while it was learnt.
+	ErrMoved = errors.New("the source has changed meanwhile")
 	// ErrDiffers says that a plan does not make the bytes that the go command makes.
 	ErrDiffers = errors.New("the program is not the one that the go command makes")
 )
@@ -39,7 +41,9 @@ type Query struct {
 	Flags   []string // of the go command, with those that choose the files; the linker's must have -buildid=
 	LDFlags []string // those of the linker
 	Env     []string // the whole environment of the go command
-	Scratch string   // a folder of the plan's own; need not exist
+	// Settings are what the go command says of its settings, as far as the rest of the query follows from them.
+	Settings map[string]string
+	Scratch  string // a folder of the plan's own; need not exist
 }
 
 // State is what a program was made of: two programs of one plan with the same State are the same. The zero value is that
@@ -50,16 +54,13 @@ type State string
 type Plan struct {
 	query    Query
 	tools    tools
-	settings string // the file of the go command's settings; "" for none
-
-	settingsSum sum
-	names       []string          // of all that was source when it was learned, sorted
-	fixed       map[string]sum    // files of the source that must stay as they are
-	files       map[string]known  // those that are compiled or embedded, and may change
-	heads       map[string]string // Go files that are not compiled, for what stands in their heads
-	packages    []*pack           // of the source, each after those that it imports; the last is main
-	exports     map[string]string // archives of all other packages, by import path
-	modules     string            // what the linker writes into the program about its modules
+	names    []string          // of all that was source when it was learned, sorted
+	fixed    map[string]sum    // files of the source that must stay as they are
+	files    map[string]known  // those that are compiled or embedded, and may change
+	heads    map[string]string // Go files that are not compiled, for what stands in their heads
+	packages []*pack           // of the source, each after those that it imports; the last is main
+	exports  map[string]string // archives of all other packages, by import path
+	modules  string            // what the linker writes into the program about its modules
 	// read is what the files were when the go command was asked, while it learns: what is read after that must be the same.
 	read map[string]sum
 }
@@ -93,8 +94,7 @@ type known struct {
 }
 
 // Learn asks the go command what the program is made of whose source has just the files of these names, sorted, and proves
-// it on program, the file that the go command made of it. ErrDiffers is also what is said when the source has changed since,
-// or changes meanwhile.
+// it on program, the file that the go command made of it.
 func Learn(ctx context.Context, q Query, names []string, program string) (*Plan, error) {
 	p := &Plan{query: q, names: names, fixed: map[string]sum{}, files: map[string]known{}, heads: map[string]string{}, exports: map[string]string{}}
 	if err := os.RemoveAll(q.Scratch); err != nil {
@@ -150,10 +150,13 @@ func (p *Plan) prove(ctx context.Context, program string) (err error) {
 		return err
 	}
 	same, err := sameContent(made, program)
-	if err == nil && !same {
-		err = ErrDiffers
+	if err != nil || same {
+		return err
 	}
-	return err
+	if changes, err := p.changes(ctx, p.names); err != nil || len(changes) > 0 {
+		return errors.Join(ErrMoved, err)
+	}
+	return ErrDiffers
 }
 
 // Make makes the program of the source as it is, whose files have these names, sorted. have is what the file was made of

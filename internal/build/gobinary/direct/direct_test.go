@@ -27,6 +27,8 @@ module example.com/shop
 
 go 1.24
 -- go.sum --
+-- .go-version --
+1.24
 -- README.md --
 text
 -- cmd/shop/main.go --
@@ -297,6 +299,9 @@ func TestChanges(t *testing.T) {
 			a.replace("cmd/shop/main.go", `"tea"`, `"a long drink"`)
 		}, nil},
 		{"lines", func(a *app) { a.replace("price/price.go", "// Of is", "\n\n\nfunc init() { panic(1) }\n\n// Of is") }, nil},
+		{"the name of another source", func(a *app) {
+			a.replace("price/discount.go", "func discount", "//line "+a.query.Dir+"/price/rules.y:7\nfunc init() { panic(1) }\n\n//line ../texts/more.y:3\nfunc discount")
+		}, nil},
 		{"a test", func(a *app) { a.replace("price/price_test.go", "5", "6") }, nil},
 		{"a package that only a test imports", func(a *app) { a.replace("helper/helper.go", "a != b", "b != a") }, nil},
 		{"a file of another system", func(a *app) { a.replace("price/tax/tax_windows.go", "true", "false") }, nil},
@@ -315,6 +320,12 @@ func TestChanges(t *testing.T) {
 		{"a package with an assembler file", func(a *app) { a.replace("fast/one.go", "= 1", "= 2") }, direct.ErrUnfit},
 		{"go.sum", func(a *app) { a.save("go.sum", "\n") }, direct.ErrUnfit},
 		{"a file that is left out and does not parse", func(a *app) { a.save("price/off.go", "{{}}\n") }, direct.ErrUnfit},
+		{"what says which Go is used", func(a *app) { a.save(".go-version", "1.0\n") }, direct.ErrUnfit},
+		{"another go command", func(a *app) {
+			if err := errors.Join(os.Remove(a.query.Go), os.Symlink(filepath.Join(a.t.TempDir(), "none"), a.query.Go)); err != nil {
+				a.t.Fatal(err)
+			}
+		}, direct.ErrUnfit},
 		{"the go command's settings", func(a *app) { a.write(a.settings, "GOAMD64=v3\n") }, direct.ErrUnfit},
 		{"an import of what is embedded, too", func(a *app) { a.replace("price/tax/tax.go", "package tax", "package tax\n\nimport _ \"os\"") }, direct.ErrUnfit},
 		{"an import", func(a *app) { a.replace("cmd/shop/main.go", `"os"`, "\"os\"\n\t_ \"strings\"") }, direct.ErrUnfit},
@@ -342,6 +353,14 @@ func TestChanges(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			a := newApp(t, shop, mainOfShop)
+			program, err := exec.LookPath("go")
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.query.Go = filepath.Join(t.TempDir(), "go")
+			if err := os.Symlink(program, a.query.Go); err != nil {
+				t.Fatal(err)
+			}
 			plan := a.learn()
 			test.change(a)
 			if test.want == nil {
@@ -502,7 +521,7 @@ func TestChangesWhileLearning(t *testing.T) {
 			}
 			a.query.Go = tool
 			_, err := direct.Learn(t.Context(), a.query, a.names(), a.program)
-			if want := !strings.Contains(edit, "README"); errors.Is(err, direct.ErrDiffers) != want {
+			if want := !strings.Contains(edit, "README"); errors.Is(err, direct.ErrMoved) != want {
 				t.Errorf("it says %v", err)
 			}
 		})
@@ -531,11 +550,19 @@ func TestOther(t *testing.T) {
 			a.save("texts/greeting.txt", strings.Repeat("hello", 1<<20))
 			a.build()
 		}, direct.ErrUnfit},
+		{"a file that is left out and does not parse", func(a *app) { a.save("price/template.go", "//go:build ignore\n\n{{.}}\n") }, nil},
+		{"another setting", func(a *app) { a.query.Settings = map[string]string{"GOAMD64": "v3"} }, direct.ErrUnfit},
 		{"a large file", func(a *app) { a.save("README.md", strings.Repeat("hello", 1<<20)) }, nil},
 		{"a large source", func(a *app) {
 			for i := range 11 {
 				a.save(fmt.Sprintf("%d.txt", i), strings.Repeat("hey", 1<<20))
 			}
+		}, nil},
+		{"a large source that is embedded", func(a *app) {
+			for i := range 11 {
+				a.save(fmt.Sprintf("texts/pages/sub/%d.txt", i), strings.Repeat("hey", 1<<20))
+			}
+			a.build()
 		}, direct.ErrUnfit},
 	} {
 		t.Run(test.name, func(t *testing.T) {

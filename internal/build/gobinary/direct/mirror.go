@@ -16,7 +16,7 @@ import (
 const (
 	// mostRead is of how many bytes a program's source is at most that a plan is made for: all of it is read for each save.
 	mostRead = 32 << 20
-	// largeFile is of how many bytes a file is that is taken for no part of the program until it turns out to be one.
+	// largeFile is more than which a file must not have that is part of the program.
 	largeFile = 4 << 20
 )
 
@@ -30,19 +30,19 @@ type change struct {
 // readAll notes what the files are before the go command is asked, so that what it says is of the same.
 func (p *Plan) readAll(ctx context.Context) error {
 	read, total := map[string]sum{}, int64(0)
-	for _, name := range p.names {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		info, err := os.Lstat(p.source(name))
-		if err != nil || !info.Mode().IsRegular() || info.Size() > largeFile {
-			continue
-		}
-		if total += info.Size(); total > mostRead {
-			return fmt.Errorf("%w: it is large", ErrUnfit)
-		}
-		if read[name], err = sumOf(p.source(name)); err != nil {
-			return err
+	for _, code := range []bool{true, false} { // which comes first: of a large source the rest may be no part of the program
+		for _, name := range p.names {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			info, err := os.Lstat(p.source(name))
+			if isCode(name) != code || err != nil || !info.Mode().IsRegular() || info.Size() > largeFile || total+info.Size() > mostRead {
+				continue
+			}
+			total += info.Size()
+			if read[name], err = sumOf(p.source(name)); err != nil {
+				return err
+			}
 		}
 	}
 	p.read = read
@@ -60,11 +60,14 @@ func (p *Plan) mirrored(name string) string {
 	return filepath.Join(p.query.Scratch, "mirror", filepath.FromSlash(name))
 }
 
+// deciding are files that say what a program is compiled with; some of them to those who stand before the go command.
+var deciding = []string{"go.mod", "go.sum", "go.work", ".go-version", ".tool-versions", "mise.toml", ".mise.toml", ".envrc"}
+
 // mirrorAll reads all that the go command reads of the source.
 func (p *Plan) mirrorAll(ctx context.Context) error {
 	for _, name := range p.names {
 		switch base := path.Base(name); {
-		case base == "go.mod" || base == "go.sum" || base == "go.work":
+		case slices.Contains(deciding, base):
 			p.fixed[name] = sum{}
 		case name == path.Join(p.main().dir, "default.pgo"):
 			return fmt.Errorf("%w: it is compiled by a profile", ErrUnfit)
@@ -124,24 +127,25 @@ func (p *Plan) lookBeside(ctx context.Context) error {
 	for _, name := range p.names {
 		_, compiled := p.files[name]
 		_, isFixed := p.fixed[name]
-		base := path.Base(name)
-		isGo := path.Ext(base) == ".go"
-		switch {
-		case compiled || isFixed || !folders[path.Dir(name)], strings.HasPrefix(base, "_"), strings.HasPrefix(base, "."),
-			!isGo && !slices.Contains(otherSources, path.Ext(base)):
+		if base := path.Base(name); compiled || isFixed || !folders[path.Dir(name)] || !isCode(name) || strings.HasPrefix(base, "_") || strings.HasPrefix(base, ".") {
 			continue // it cannot come to be compiled
 		}
 		content, err := p.content(ctx, name)
 		if err != nil {
 			return err
 		}
-		if !isGo {
+		if head, err := headOf(content); path.Ext(name) == ".go" && err == nil {
+			p.heads[name] = head
+		} else {
 			p.fixed[name] = sha256.Sum256(content)
-		} else if p.heads[name], err = headOf(content); err != nil {
-			return err
 		}
 	}
 	return nil
+}
+
+// isCode says whether the go command may compile a file of this name.
+func isCode(name string) bool {
+	return path.Ext(name) == ".go" || slices.Contains(otherSources, path.Ext(name))
 }
 
 // otherSources are what else the go command looks at, as go/build has it.
@@ -169,7 +173,7 @@ func (p *Plan) content(ctx context.Context, name string) ([]byte, error) {
 	case !ok:
 		return nil, fmt.Errorf("%w: %s is large", ErrUnfit, name)
 	case before != sha256.Sum256(content):
-		return nil, fmt.Errorf("%w: %s has changed meanwhile", ErrDiffers, name)
+		return nil, fmt.Errorf("%w: %s", ErrMoved, name)
 	}
 	return content, nil
 }
@@ -222,8 +226,8 @@ func (p *Plan) sameAround(ctx context.Context, names []string) error {
 	if !slices.Equal(p.names, names) {
 		return fmt.Errorf("%w: there are other files", ErrUnfit)
 	}
-	if now, err := sumOfSettings(p.settings); err != nil || now != p.settingsSum {
-		return errors.Join(err, fmt.Errorf("%w: the go command has other settings", ErrUnfit))
+	if same, err := p.tools.same(); err != nil || !same {
+		return errors.Join(err, fmt.Errorf("%w: it is another Go, or has other settings", ErrUnfit))
 	}
 	for name, before := range p.fixed {
 		if content, err := p.content(ctx, name); err != nil {

@@ -32,7 +32,7 @@ func (p *Plan) compile(ctx context.Context, one *pack, archive string) error {
 	dir := p.mirrored(one.dir)
 	made := archive + ".new"
 	arguments := []string{
-		"-o", made, "-trimpath", dir + "=>" + one.path, "-p", name, "-lang=" + one.language, "-complete", "-buildid", "direct/direct",
+		"-o", made, "-trimpath", dir + "=>" + one.path + ";" + p.source(one.dir) + "=>" + one.path, "-p", name, "-lang=" + one.language, "-complete", "-buildid", "direct/direct",
 		"-goversion", p.tools.version, "-c=" + strconv.Itoa(min(mostAtOnce, runtime.GOMAXPROCS(0))), "-nolocalimports", "-importcfg", imports, "-pack",
 	}
 	if len(one.patterns) > 0 {
