@@ -2,7 +2,7 @@
 // third to find out that nothing else has changed, and more of a program with many packages; who watches the files knows it
 // already. A Plan is what the go command said the program is made of. It is used only where it has once made the very bytes
 // that the go command made, and only for changes that leave the rest of what the go command would find as it was: those
-// below the imports of Go files. For everything else it gives up, and says so; it never guesses.
+// below the imports of Go files, and those of embedded files. For everything else it gives up, and says so.
 //
 // It does not decide when the go command is run instead, and knows nothing of images.
 package direct
