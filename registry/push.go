@@ -63,17 +63,18 @@ func (p *Pusher) Push(ctx context.Context, image v1.Image, tag name.Tag, update 
 		return nil, fmt.Errorf("pushing %s: %w", tag, err)
 	}
 	s := &sending{update: update}
-	mountable, err := p.mountable(image, tag.Context())
+	listed, err := listLayers(image)
 	if err != nil {
 		return nil, fmt.Errorf("pushing %s: %w", tag, err)
 	}
+	mountable := p.mountable(listed, tag.Context())
 	err = p.persist(withSending(ctx, s), tag, func(ctx context.Context, session *remote.Pusher) error {
 		return session.Push(ctx, tag, mountable)
 	})
 	if err != nil {
 		return nil, pushError(ctx, tag, err)
 	}
-	p.remember(image, tag.Context())
+	p.remember(listed, tag.Context())
 	if update != nil {
 		update(s.progress())
 	}
@@ -159,37 +160,23 @@ func (p *Pusher) forget(session *remote.Pusher) {
 // mostPlaces bounds the memory of a session that runs for days.
 const mostPlaces = 4096
 
-func (p *Pusher) remember(image v1.Image, repository name.Repository) {
-	layers, err := image.Layers()
-	if err != nil {
-		return
-	}
+func (p *Pusher) remember(image listed, repository name.Repository) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if len(p.places) > mostPlaces {
 		clear(p.places)
 	}
-	for _, layer := range layers {
-		if digest, err := layer.Digest(); err == nil {
-			p.places[digest] = repository.Name()
-		}
+	for _, digest := range image.digests {
+		p.places[digest] = repository.Name()
 	}
 }
 
 // mountable returns image with those of its layers that are known from another repository saying so.
-func (p *Pusher) mountable(image v1.Image, to name.Repository) (v1.Image, error) {
-	layers, err := image.Layers()
-	if err != nil {
-		return nil, err
-	}
+func (p *Pusher) mountable(image listed, to name.Repository) listed {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
-	mounted := false
-	for i, layer := range layers {
-		digest, err := layer.Digest()
-		if err != nil {
-			return nil, err
-		}
+	image.layers = slices.Clone(image.layers)
+	for i, digest := range image.digests {
 		place := p.places[digest]
 		if place == "" || place == to.Name() {
 			continue
@@ -198,22 +185,34 @@ func (p *Pusher) mountable(image v1.Image, to name.Repository) (v1.Image, error)
 		if err != nil || from.RegistryStr() != to.RegistryStr() {
 			continue
 		}
-		layers[i] = &remote.MountableLayer{Layer: layer, Reference: from.Tag("latest")}
-		mounted = true
+		image.layers[i] = &remote.MountableLayer{Layer: image.layers[i], Reference: from.Tag("latest")}
 	}
-	if !mounted {
-		return image, nil
-	}
-	return relayered{image, layers}, nil
+	return image
 }
 
-// relayered is an image whose layers know where else they are.
-type relayered struct {
+// listed is an image whose layers were looked up: an image that was put together does so anew each time that it is asked, and
+// writes its manifest for each of them.
+type listed struct {
 	v1.Image
-	layers []v1.Layer
+	layers  []v1.Layer
+	digests []v1.Hash // of the layers
 }
 
-func (r relayered) Layers() ([]v1.Layer, error) { return r.layers, nil }
+func listLayers(image v1.Image) (listed, error) {
+	layers, err := image.Layers()
+	if err != nil {
+		return listed{}, err
+	}
+	l := listed{Image: image, layers: layers, digests: make([]v1.Hash, len(layers))}
+	for i, layer := range layers {
+		if l.digests[i], err = layer.Digest(); err != nil {
+			return listed{}, err
+		}
+	}
+	return l, nil
+}
+
+func (l listed) Layers() ([]v1.Layer, error) { return l.layers, nil }
 
 func pushError(ctx context.Context, what fmt.Stringer, err error) error {
 	if ctx.Err() != nil {
