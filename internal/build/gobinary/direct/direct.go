@@ -223,10 +223,12 @@ func (p *Plan) build(ctx context.Context, file string, have State, proof bool) (
 		one.compiled = proof
 	}
 	state := p.State()
-	if state == have {
-		return state, nil
+	if state != have {
+		if err := p.link(ctx, file); err != nil {
+			return "", err
+		}
 	}
-	return state, p.link(ctx, file)
+	return state, nil
 }
 
 // stale is how many packages are to be compiled, as far as that is known.

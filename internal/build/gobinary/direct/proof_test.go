@@ -88,6 +88,16 @@ func TestProofEnds(t *testing.T) {
 	if _, err := p.Make(t.Context(), names, filepath.Join(t.TempDir(), "made"), ""); !errors.Is(err, ErrUnproven) {
 		t.Errorf("after another save it says %v", err)
 	}
+
+	write("p7/p.go", "package p7\n\nfunc Do() { println(78) }\n") // that compiler has changed the plan's own copy
+	build()
+	if err := p.Prove(t.Context(), names, program); err != nil {
+		t.Fatal(err)
+	}
+	p.tools.link = filepath.Join(t.TempDir(), "none")
+	if state, err := p.Make(t.Context(), names, filepath.Join(t.TempDir(), "made"), ""); err == nil || state != "" {
+		t.Errorf("what is not linked has the state %q (%v)", state, err)
+	}
 }
 
 // made are the archives that the plan has made, but for main's.
