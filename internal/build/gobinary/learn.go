@@ -13,10 +13,11 @@ import (
 	"slipway.dev/slipway/internal/build/gobinary/direct"
 )
 
-// How many builds are passed over before another lesson is tried, after one that has failed, and after many: what the go
-// command does with this source may be what no plan knows, and each try costs as much as a build.
+// How many builds there are before another lesson is tried, after one that has failed, and after many: what the go command
+// does with this source may be what no plan knows, and each try costs as much as a build. One that failed may also have come
+// between a save and what tells of it.
 const (
-	firstPassed = 2
+	firstPassed = 1
 	mostPassed  = 64
 )
 
@@ -30,7 +31,7 @@ type learnt struct {
 	asked   order        // what made it
 	wanting bool         // whether there is something to learn from it
 	current bool         // whether that is of the last Build, which may have come to nothing
-	pass    int          // how many builds to pass over before the next lesson
+	pass    int          // how many builds there are to be before the next lesson
 	passed  int          // how many that were when a lesson, or the plan of one, failed last
 	lesson  *lesson      // that is under way; nil for none
 }
@@ -107,7 +108,7 @@ func (b *Builder) endLesson() {
 	}
 }
 
-// fail has twice as many builds passed over as the last time.
+// fail waits for twice as many builds as the last time.
 func (l *learnt) fail() {
 	l.pass = min(max(firstPassed, 2*l.passed), mostPassed)
 	l.passed = l.pass
